@@ -1,0 +1,39 @@
+"""One root for every error this product raises, and one reaction for each class.
+
+A class says what happens next, not what went wrong; the message says what went wrong and the way out.
+A broken assumption of our own is an assertion, not one of these.
+"""
+
+
+class BodycamError(Exception):
+    """The root. `exit_status` is what a command ends with when nothing nearer handles it."""
+
+    exit_status = 1
+
+
+class UsageError(BodycamError):
+    """The person at the command must change the arguments or the files they name. Nothing was written."""
+
+    exit_status = 2
+
+
+class ConfigurationError(UsageError):
+    """The operator must edit a file. The daemon ends with 78, which systemd does not restart on."""
+
+    daemon_exit_status = 78
+
+
+class PartFailed(BodycamError):
+    """A camera, microphone or board failed: restart the part, show and journal the fault."""
+
+
+class CannotPersist(BodycamError):
+    """Storage failed now: keep what is in memory, show the fault, write to a new name."""
+
+
+class CardFull(CannotPersist):
+    """Storage has no room: close cleanly on the reserve, refuse new recordings, delete nothing."""
+
+
+class EvidenceError(BodycamError):
+    """Stored evidence is not what it should be: never retry, never mend, keep it and say so."""
