@@ -1,0 +1,170 @@
+"""Time, and the only place where anything waits.
+
+The boot clock (µs since boot, suspended time included) orders everything within a boot. Wall time is a label with a
+known quality (E8). A part is `run_once(now_us) -> next_wake_us`; a `Runner` loops one on a thread in real time, and
+the twin's scheduler calls the same parts in virtual time. Nothing outside this module sleeps or waits.
+"""
+
+import ctypes
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Protocol
+
+import msgspec
+
+NEVER_US = 1 << 62
+"""A wake time that never comes: the part runs again only when it is woken."""
+
+_STA_UNSYNC = 0x40
+_TIME_ERROR = 5
+
+
+class Wall(msgspec.Struct, frozen=True):
+    """Wall time as a label: UTC in µs since 1970, and how far it is to be believed."""
+
+    utc_us: int
+    synchronised: bool
+    source: str
+    error_us: int
+
+
+class Clock(Protocol):
+    """What the parts ask of time. Any thread may call it."""
+
+    @property
+    def boot_id(self) -> str: ...
+
+    def now_us(self) -> int: ...
+
+    def wall(self) -> Wall: ...
+
+
+class Part(Protocol):
+    """A piece of work with its own pace. `run_once` is always called by one thread at a time."""
+
+    @property
+    def name(self) -> str: ...
+
+    def run_once(self, now_us: int) -> int: ...
+
+
+class _Timex(ctypes.Structure):
+    """`struct timex` of adjtimex(2); only the leading fields are read, the rest is room for the kernel to fill."""
+
+    _fields_ = (
+        ("modes", ctypes.c_uint),
+        ("offset", ctypes.c_long),
+        ("freq", ctypes.c_long),
+        ("maxerror", ctypes.c_long),
+        ("esterror", ctypes.c_long),
+        ("status", ctypes.c_int),
+        ("room", ctypes.c_long * 40),
+    )
+
+
+class BootClock:
+    """The device's clock: CLOCK_BOOTTIME, and the kernel's own word on whether wall time is synchronised."""
+
+    def __init__(self) -> None:
+        self.boot_id = Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()
+        self._libc = ctypes.CDLL(None, use_errno=True)
+
+    def now_us(self) -> int:
+        return time.clock_gettime_ns(time.CLOCK_BOOTTIME) // 1000
+
+    def wall(self) -> Wall:
+        timex = _Timex()
+        state = self._libc.adjtimex(ctypes.byref(timex))
+        synchronised = state not in (-1, _TIME_ERROR) and not timex.status & _STA_UNSYNC
+        return Wall(
+            utc_us=time.time_ns() // 1000,
+            synchronised=synchronised,
+            source="kernel" if synchronised else "none",
+            error_us=max(0, timex.maxerror) if synchronised else 0,
+        )
+
+
+class Wake:
+    """A part's bell: any thread rings it, and the part's loop then runs it soon. Ringing never blocks."""
+
+    def __init__(self) -> None:
+        self._event = threading.Event()
+
+    def ring(self) -> None:
+        self._event.set()
+
+    def take(self) -> bool:
+        """True once for any number of rings since the last call."""
+        rung = self._event.is_set()
+        self._event.clear()
+        return rung
+
+    def wait_until(self, at_us: int, clock: Clock) -> None:
+        """Block until rung or until `at_us` on the clock. Only loops in this module call it."""
+        delay_us = at_us - clock.now_us()
+        if delay_us > 0:
+            self._event.wait(min(delay_us / 1e6, threading.TIMEOUT_MAX))
+
+
+class Runner:
+    """Loops one part on one thread in real time. An exception ends the loop and is handed to `on_failure`."""
+
+    def __init__(self, part: Part, wake: Wake, clock: Clock, on_failure: Callable[[Part, Exception], None]) -> None:
+        self._part = part
+        self._wake = wake
+        self._clock = clock
+        self._on_failure = on_failure
+        self._stopping = False
+        self._thread = threading.Thread(target=self._loop, name=part.name, daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self, limit_s: float) -> bool:
+        """End the loop after the run in hand; False when the thread has not ended within `limit_s`."""
+        self._stopping = True
+        self._wake.ring()
+        self._thread.join(limit_s)
+        return not self._thread.is_alive()
+
+    def _loop(self) -> None:
+        try:
+            while not self._stopping:
+                self._wake.take()
+                self._wake.wait_until(self._part.run_once(self._clock.now_us()), self._clock)
+        except Exception as failure:  # noqa: BLE001 - the supervisor's border: any failure becomes an event
+            self._on_failure(self._part, failure)
+
+
+class Latch:
+    """Something that happens once; another thread waits for it, with a limit."""
+
+    def __init__(self) -> None:
+        self._event = threading.Event()
+
+    def set(self) -> None:
+        self._event.set()
+
+    def is_set(self) -> bool:
+        return self._event.is_set()
+
+    def wait(self, limit_s: float) -> bool:
+        return self._event.wait(limit_s)
+
+
+def hold_signals(signals: Iterable[signal.Signals]) -> None:
+    """Block the signals in this thread and in those it starts, so that `wait_for_signal` receives them."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, signals)
+
+
+def wait_for_signal(signals: Iterable[signal.Signals], ended: Latch, poll_s: float = 0.2) -> str:
+    """Block until one of the held signals arrives, or `ended` is set; the signal's name, or "" for `ended`."""
+    names = tuple(signals)
+    while not ended.is_set():
+        received = signal.sigtimedwait(names, poll_s)
+        if received is not None:
+            return signal.Signals(received.si_signo).name
+    return ""

@@ -1,0 +1,69 @@
+"""Virtual time: a clock that moves when told to, and one scheduler that calls every part in a fixed order.
+
+The same parts that threads loop on a device run here as fast as the machine allows, and give the same answer every
+time: at each instant all parts that are due, or that were woken, run in the order in which they were given, until none
+is due; then time moves to the next wake.
+"""
+
+from collections.abc import Callable, Sequence
+
+from device.clock import NEVER_US, Part, Wake, Wall
+
+MAX_ROUNDS_AT_ONE_INSTANT = 10_000
+"""Parts that keep waking each other without time moving are a fault of ours, not a load."""
+
+
+class VirtualClock:
+    """Boot time and wall time that the simulator sets. `wall_offset_us` may be stepped to simulate a clock step."""
+
+    def __init__(self, boot_id: str, now_us: int = 5_000_000, wall_offset_us: int = 1_790_000_000_000_000) -> None:
+        self.boot_id = boot_id
+        self._now_us = now_us
+        self.wall_offset_us = wall_offset_us
+        self.synchronised = True
+
+    def now_us(self) -> int:
+        return self._now_us
+
+    def wall(self) -> Wall:
+        return Wall(
+            utc_us=self._now_us + self.wall_offset_us,
+            synchronised=self.synchronised,
+            source="simulated" if self.synchronised else "none",
+            error_us=1000 if self.synchronised else 0,
+        )
+
+    def move_to(self, now_us: int) -> None:
+        assert now_us >= self._now_us, "boot time never goes back"
+        self._now_us = now_us
+
+
+class Scheduler:
+    """Runs parts in virtual time on the calling thread."""
+
+    def __init__(self, clock: VirtualClock, parts: Sequence[tuple[Part, Wake]]) -> None:
+        self._clock = clock
+        self._parts = list(parts)
+        self._due_us = [clock.now_us()] * len(self._parts)
+
+    def run_until(self, end_us: int, done: Callable[[], bool] = lambda: False) -> None:
+        """Run every part up to and including `end_us`, or until `done()` after some instant."""
+        while not done():
+            self._run_instant()
+            next_us = min([*self._due_us, NEVER_US])
+            if next_us > end_us:
+                self._clock.move_to(end_us)
+                return
+            self._clock.move_to(max(next_us, self._clock.now_us()))
+
+    def _run_instant(self) -> None:
+        now_us = self._clock.now_us()
+        for _ in range(MAX_ROUNDS_AT_ONE_INSTANT):
+            ran = False
+            for index, (part, wake) in enumerate(self._parts):
+                if wake.take() or self._due_us[index] <= now_us:
+                    self._due_us[index] = part.run_once(now_us)
+                    ran = True
+            if not ran:
+                return
+        raise AssertionError(f"parts keep waking each other at {now_us} µs")
