@@ -1,0 +1,97 @@
+"""A TOML document into a typed, bounded object, with messages that a person can act on. PURE.
+
+Used for policies and for the configuration. Unknown keys are errors; a message has the key, the value and the limit.
+"""
+
+import re
+import tomllib
+from typing import Annotated, Any, TypeVar, get_args, get_origin
+
+import msgspec
+
+_T = TypeVar("_T")
+_PLACE = re.compile(r"^(?P<limit>.*) - at (?P<name>`key` in )?`\$(?P<place>[^`]*)`$", re.DOTALL)
+_UNKNOWN = re.compile(r"^Object contains unknown field `(?P<key>.*)`$", re.DOTALL)
+_ABSENT = re.compile(r"^Object missing required field `(?P<key>.*)`$")
+MAX_DOCUMENT_BYTES = 256 * 1024
+_PART = re.compile(r"\[\.\.\.\]|[^.\[]+")
+_NO_SUCH_KEY = "no such key; see the documentation for the keys"
+MAX_VALUE_CHARACTERS = 80
+"""As much of a value as a message repeats."""
+
+
+class DocumentError(ValueError):
+    """What is wrong: the key, its value as written (or None), and what was wanted."""
+
+    def __init__(self, key: str, value: object, limit: str) -> None:
+        said = "" if value is None else f" is {_shown(value)}"
+        super().__init__(f"{key}{said}: {limit}" if key else limit)
+
+
+def parse_document(document: bytes, into: type[_T]) -> _T:
+    if len(document) > MAX_DOCUMENT_BYTES:
+        raise DocumentError("", None, f"{len(document)} bytes; the limit is {MAX_DOCUMENT_BYTES}")
+    try:
+        content = tomllib.loads(document.decode("utf-8"))
+    except (ValueError, RecursionError) as failure:  # not UTF-8, not TOML, a number of thousands of digits; too deep
+        raise DocumentError("", None, f"not TOML: {failure}") from failure
+    try:
+        return msgspec.convert(content, into)
+    except msgspec.ValidationError as failure:
+        raise _explained(str(failure), content, into) from failure
+
+
+def _explained(said: str, content: dict[str, object], into: type) -> DocumentError:
+    match = _PLACE.match(said)
+    limit, place = (match["limit"], match["place"].lstrip(".")) if match else (said, "")
+    key = _named(place + "[...]" * bool(match and match["name"]), said, content, into)
+    if unknown := _UNKNOWN.match(limit):
+        return DocumentError(".".join(filter(None, (key, unknown["key"]))), None, _NO_SUCH_KEY)
+    if absent := _ABSENT.match(limit):
+        return DocumentError(".".join(filter(None, (key, absent["key"]))), None, "missing; it must be given")
+    if limit.startswith("Invalid enum value"):
+        limit = f"one of: {', '.join(map(str, _choices(into, place)))}"
+    return DocumentError(key, _value_at(content, key), limit.replace("Expected", "expected"))
+
+
+def _named(place: str, said: str, content: dict[str, object], into: type) -> str:
+    """The place with the name of the table's entry that is wrong, for which msgspec writes `[...]`."""
+    table, unnamed, rest = place.partition("[...]")
+    entries = content.get(table)
+    if not unnamed or not isinstance(entries, dict):
+        return place
+    for name, entry in entries.items():
+        try:
+            msgspec.convert({**content, table: {name: entry}}, into)
+        except msgspec.ValidationError as failure:
+            if str(failure) == said:
+                return f"{table}.{name}{rest}"
+    return place
+
+
+def _choices(into: Any, place: str) -> tuple[object, ...]:
+    """The values that the type has for this place."""
+    for part in _PART.findall(place):
+        while get_origin(into) is Annotated:
+            into = get_args(into)[0]
+        if part == "[...]":
+            into = get_args(into)[1]
+        else:
+            into = next(field.type for field in msgspec.structs.fields(into) if field.encode_name == part)
+    return get_args(into)
+
+
+def _value_at(content: object, key: str) -> object:
+    for part in key.split("."):
+        if not isinstance(content, dict) or part not in content:
+            return None
+        content = content[part]
+    return content if isinstance(content, str | int | float | bool) else None
+
+
+def _shown(value: object) -> str:
+    try:
+        shown = repr(value)
+    except ValueError:  # Python writes no number of more than some thousand digits
+        return "a number of thousands of digits"
+    return shown if len(shown) <= MAX_VALUE_CHARACTERS else f"{shown[:MAX_VALUE_CHARACTERS]}…"
