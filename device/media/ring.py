@@ -1,0 +1,379 @@
+"""The ring: the last seconds in memory. It is both the pre-event window and the stall buffer.
+
+Encoder threads append; the control thread claims, clears and says what may be held; the recorder thread reads. One
+lock is held for a few list operations at a time. Append never waits for anything else and never raises.
+
+Every frame that reaches the ring gets the next number of its track, held or not; a frame not held leaves a `Refusal`
+with its cause, so a reader can tell what we let go (E5) from what the camera never gave (a jump in time between two
+consecutive numbers).
+"""
+
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator
+
+import msgspec
+
+from device.media.frames import CaptureFlags, Frame, ParameterSets, parameter_sets
+
+
+class Refusal(msgspec.Struct, frozen=True):
+    """A run of video frames that arrived and were not held: `full`, `policy`, `keyframe-awaited` or `time-went-back`."""
+
+    cause: str
+    first_number: int
+    last_number: int
+    from_us: int
+    to_us: int
+
+
+class Gop:
+    """A group of pictures: a keyframe and the frames that lean on it."""
+
+    __slots__ = ("frames", "parameter_sets", "payload_bytes")
+
+    def __init__(self, keyframe: Frame, sets: ParameterSets | None) -> None:
+        self.frames = [keyframe]
+        self.parameter_sets = sets
+        self.payload_bytes = len(keyframe.data)
+
+    @property
+    def start_us(self) -> int:
+        return self.frames[0].at_us
+
+    @property
+    def first_number(self) -> int:
+        return self.frames[0].number
+
+    @property
+    def last_number(self) -> int:
+        return self.frames[-1].number
+
+
+class Claim:
+    """A recording's hold on the ring: everything from `from_us` to `to_us` that it has not yet made durable.
+
+    It begins with a GOP, never within one: `next_video` is at first the number of a keyframe held or to come.
+    """
+
+    def __init__(self, from_us: int, next_video: int, next_audio: int) -> None:
+        self.from_us = from_us
+        self.to_us: int | None = None
+        self.first_video = next_video
+        self.next_video = next_video
+        self.next_audio = next_audio
+
+    def needs(self, gop: Gop) -> bool:
+        unread = gop.first_number >= self.first_video and gop.last_number >= self.next_video
+        return unread and (self.to_us is None or gop.start_us < self.to_us)
+
+
+class Ring:
+    """Whole GOPs of video and their audio, bounded by time and by bytes.
+
+    `window_us` is how far back an unclaimed frame is kept; `cap_bytes` bounds the payload; `on_keyframe` is called
+    after each keyframe is in, on the encoder's thread, and must not block.
+    """
+
+    def __init__(self, window_us: int, cap_bytes: int, flags: CaptureFlags, on_keyframe: Callable[[], None]) -> None:
+        self.window_us = window_us
+        self.cap_bytes = cap_bytes
+        self._on_keyframe = on_keyframe
+        self._lock = threading.Lock()
+        self._gops: deque[Gop] = deque()
+        self._audio: deque[Frame] = deque()
+        self._claims: list[Claim] = []
+        self._refusals: deque[Refusal] = deque()
+        self._timeline: list[tuple[int, CaptureFlags]] = [(0, flags)]
+        self._next_video = 0
+        self._next_audio = 0
+        self._awaiting_keyframe: str | None = "keyframe-awaited"
+        self._newest_video_us: int | None = None
+        self._newest_audio_us: int | None = None
+        self._last_gop_bytes = 0
+        self._forgotten = -1
+        self.payload_bytes = 0
+        self.evicted_frames = 0
+        self.refused_frames = 0
+        self.refused_audio = 0
+
+    # -- encoder threads ------------------------------------------------------------------------------------------
+
+    def append_video(self, data: bytes, at_us: int, keyframe: bool) -> None:
+        """Take one video frame. `data` is held as it is; the caller gives up the right to change it."""
+        with self._lock:
+            number = self._next_video
+            self._next_video += 1
+            flags = self._flags_at(at_us)
+            cause = self._why_not(data, at_us, keyframe, flags)
+            self._newest_video_us = max(at_us, self._newest_video_us or at_us)
+            if cause is not None:
+                self._refuse(cause, number, at_us)
+                return
+            frame = Frame(data=data, at_us=at_us, number=number, keyframe=keyframe, flags=flags)
+            self.payload_bytes += len(data)
+            if not keyframe:
+                gop = self._gops[-1]
+                gop.frames.append(frame)
+                gop.payload_bytes += len(data)
+                return
+            self._awaiting_keyframe = None
+            self._gops.append(Gop(frame, parameter_sets(data)))
+            self._evict()
+        self._on_keyframe()
+
+    def append_audio(self, data: bytes, at_us: int, duration_us: int = 0) -> None:
+        """Take one audio packet whose first sample was at `at_us`. One that may not be held is counted and let go."""
+        with self._lock:
+            number = self._next_audio
+            self._next_audio += 1
+            flags = self._flags_at(at_us)
+            went_back = self._newest_audio_us is not None and at_us <= self._newest_audio_us
+            self._newest_audio_us = max(at_us, self._newest_audio_us or at_us)
+            self._evict()
+            if went_back or not flags.audio or self.payload_bytes + len(data) > self.cap_bytes:
+                self.refused_audio += 1
+                return
+            self._audio.append(Frame(data, at_us, number, True, flags, duration_us))
+            self.payload_bytes += len(data)
+
+    def restart_video(self) -> None:
+        """The encoder begins anew: nothing leans on the frames before, and none is taken until a keyframe."""
+        with self._lock:
+            self._awaiting_keyframe = "keyframe-awaited"
+
+    # -- control thread -------------------------------------------------------------------------------------------
+
+    def set_capture(self, flags: CaptureFlags, from_us: int) -> None:
+        """What the policy says of frames captured from `from_us` on; frames already here since then are told too.
+
+        Those that it no longer lets be held are let go at once, claimed or not.
+        """
+        with self._lock:
+            self._timeline = [entry for entry in self._timeline if entry[0] < from_us]
+            self._timeline.append((from_us, flags))
+            self._retell_video(flags, from_us)
+            while self._audio and self._audio[-1].at_us >= from_us and not flags.audio:
+                self.payload_bytes -= len(self._audio.pop().data)
+                self.refused_audio += 1
+            if self._audio and self._audio[-1].at_us >= from_us:
+                self._audio = deque(_flagged(packet, flags, from_us) for packet in self._audio)
+
+    def clear(self) -> None:
+        """Drop everything that no recording claims. The memory is released, not erased (E6).
+
+        What is left is for the recordings that claim it now: no later claim reaches back past this.
+        """
+        with self._lock:
+            for gop in list(self._gops):
+                self._trim(gop)
+            self._forgotten = self._next_video - 1
+            claimed = [packet for packet in self._audio if self._audio_claimed(packet)]
+            self.payload_bytes -= sum(len(p.data) for p in self._audio) - sum(len(p.data) for p in claimed)
+            self._audio = deque(claimed)
+
+    def claim(self, video_from_us: int, nothing_before: bool = False) -> Claim:
+        """Pin everything from the GOP that was being captured at `video_from_us` onward.
+
+        With `nothing_before` a GOP that began earlier is left out, so that no frame from before that time comes along.
+        The claim never reaches over frames that were dropped since: nothing would tell of them (E5).
+        """
+        with self._lock:
+            whole = [gop for gop in self._gops if gop.first_number > self._forgotten]
+            reaches = (gop.start_us if nothing_before else gop.frames[-1].at_us for gop in whole)
+            first = next((gop for gop, at_us in zip(whole, reaches, strict=True) if at_us >= video_from_us), None)
+            start_us = first.start_us if first is not None else video_from_us
+            claim = Claim(
+                from_us=start_us,
+                next_video=first.first_number if first is not None else self._next_video,
+                next_audio=next((p.number for p in self._audio if p.at_us >= start_us), self._next_audio),
+            )
+            self._claims.append(claim)
+            return claim
+
+    def close_claim(self, claim: Claim, to_us: int) -> None:
+        """The recording ends: frames captured from `to_us` on are not its own."""
+        with self._lock:
+            claim.to_us = to_us
+
+    # -- recorder thread ------------------------------------------------------------------------------------------
+
+    def gops(self, claim: Claim, from_number: int) -> list[tuple[ParameterSets | None, list[Frame]]]:
+        """The claim's video by GOP: frames numbered `from_number` and up, to now or to the claim's end."""
+        with self._lock:
+            unread = []
+            for gop in self._gops:
+                if gop.last_number >= from_number and claim.needs(gop):
+                    frames = [f for f in gop.frames if f.number >= from_number and _before(f, claim.to_us)]
+                    if frames:
+                        unread.append((gop.parameter_sets, frames))
+            return unread
+
+    def audio(self, claim: Claim, from_number: int, before_us: int) -> list[Frame]:
+        """The claim's audio packets numbered `from_number` and up that began before `before_us`."""
+        with self._lock:
+            return [
+                p for p in self._audio if p.number >= from_number and p.at_us < before_us and _before(p, claim.to_us)
+            ]
+
+    def refusals(self, first_number: int, last_number: int) -> list[Refusal]:
+        """What was not held of the video frames numbered so, in order, cut to that range of numbers (times are not)."""
+        with self._lock:
+            overlapping = _overlapping(self._refusals, first_number, last_number)
+            return sorted(overlapping, key=lambda refusal: refusal.first_number)
+
+    def advance(self, claim: Claim, next_video: int, next_audio: int) -> None:
+        """What came before these numbers is durable: the claim lets it go."""
+        with self._lock:
+            claim.next_video = max(claim.next_video, next_video)
+            claim.next_audio = max(claim.next_audio, next_audio)
+
+    def release(self, claim: Claim) -> None:
+        with self._lock:
+            self._claims.remove(claim)
+            self._evict()
+
+    # -- any thread -----------------------------------------------------------------------------------------------
+
+    @property
+    def newest_video_us(self) -> int | None:
+        """The capture time of the newest video frame that arrived, held or not."""
+        return self._newest_video_us
+
+    @property
+    def newest_audio_us(self) -> int | None:
+        """The capture time of the newest audio packet that arrived, held or not."""
+        return self._newest_audio_us
+
+    @property
+    def next_video_number(self) -> int:
+        return self._next_video
+
+    def held_us(self) -> int:
+        """How much video is held, from the oldest frame to the newest, in µs."""
+        with self._lock:
+            return self._gops[-1].frames[-1].at_us - self._gops[0].start_us if self._gops else 0
+
+    # -- with the lock held ---------------------------------------------------------------------------------------
+
+    def _retell_video(self, flags: CaptureFlags, from_us: int) -> None:
+        for gop in [gop for gop in self._gops if gop.frames[-1].at_us >= from_us]:
+            if flags.video:
+                gop.frames = [_flagged(frame, flags, from_us) for frame in gop.frames]
+                continue
+            for frame in [frame for frame in gop.frames if frame.at_us >= from_us]:
+                gop.frames.remove(frame)
+                gop.payload_bytes -= len(frame.data)
+                self.payload_bytes -= len(frame.data)
+                self._refuse("policy", frame.number, frame.at_us)
+            self._awaiting_keyframe = "policy"
+            if not gop.frames:
+                self._gops.remove(gop)
+
+    def _flags_at(self, at_us: int) -> CaptureFlags:
+        return next((flags for from_us, flags in reversed(self._timeline) if from_us <= at_us), self._timeline[0][1])
+
+    def _why_not(self, data: bytes, at_us: int, keyframe: bool, flags: CaptureFlags) -> str | None:
+        if self._newest_video_us is not None and at_us <= self._newest_video_us:
+            return self._stop_gop("time-went-back")
+        if not flags.video:
+            return self._stop_gop("policy")
+        if not keyframe and self._awaiting_keyframe is not None:
+            return self._awaiting_keyframe
+        wanted = max(len(data), self._last_gop_bytes) if keyframe else len(data)
+        if self.payload_bytes + wanted > self.cap_bytes and not self._make_room(wanted):
+            return self._stop_gop("full")
+        return None
+
+    def _stop_gop(self, cause: str) -> str:
+        """Nothing after a missing frame can be decoded until the next keyframe."""
+        self._awaiting_keyframe = cause
+        return cause
+
+    def _make_room(self, wanted_bytes: int) -> bool:
+        self._evict()
+        for gop in list(self._gops)[:-1]:
+            if self.payload_bytes + wanted_bytes <= self.cap_bytes:
+                break
+            if not self._claimed(gop):
+                self._drop(gop)
+        return self.payload_bytes + wanted_bytes <= self.cap_bytes
+
+    def _evict(self) -> None:
+        """Let go of what is out of the window and of every claim; of the newest GOP only `clear` does."""
+        horizon_us = max(self._newest_video_us or 0, self._newest_audio_us or 0) - self.window_us
+        if len(self._gops) > 1:
+            self._last_gop_bytes = self._gops[-2].payload_bytes
+        for gop in list(self._gops)[:-1]:
+            if gop.frames[-1].at_us < horizon_us and not self._claimed(gop):
+                self._drop(gop)
+        oldest_us = min(
+            horizon_us, next((g.start_us for g in self._gops if g.frames[-1].at_us >= horizon_us), horizon_us)
+        )
+        while self._audio and self._audio[0].at_us < oldest_us and not self._audio_claimed(self._audio[0]):
+            self.payload_bytes -= len(self._audio.popleft().data)
+        held_from = self._gops[0].first_number if self._gops else self._next_video
+        told_from = min([held_from, *(claim.next_video for claim in self._claims)])
+        while self._refusals and self._refusals[0].last_number < told_from:
+            self._refusals.popleft()
+        while len(self._timeline) > 1 and self._timeline[1][0] < oldest_us:
+            self._timeline.pop(0)
+
+    def _claimed(self, gop: Gop) -> bool:
+        return any(claim.needs(gop) for claim in self._claims)
+
+    def _audio_claimed(self, packet: Frame) -> bool:
+        return any(
+            packet.number >= claim.next_audio and packet.at_us >= claim.from_us and _before(packet, claim.to_us)
+            for claim in self._claims
+        )
+
+    def _trim(self, gop: Gop) -> None:
+        """Drop a GOP, or the end of it, that no claim needs; to the newest GOP nothing is added after that."""
+        ends_us = [claim.to_us for claim in self._claims if claim.needs(gop)]
+        needed = [frame for frame in gop.frames if any(_before(frame, to_us) for to_us in ends_us)]
+        if len(needed) == len(gop.frames):
+            return
+        if gop is self._gops[-1]:
+            self._awaiting_keyframe = self._awaiting_keyframe or "policy"
+        if not needed:
+            self._drop(gop)
+            return
+        dropped = gop.frames[len(needed) :]
+        dropped_bytes = sum(len(frame.data) for frame in dropped)
+        gop.frames = needed
+        gop.payload_bytes -= dropped_bytes
+        self.payload_bytes -= dropped_bytes
+        self.evicted_frames += len(dropped)
+
+    def _drop(self, gop: Gop) -> None:
+        self._gops.remove(gop)
+        self._forgotten = max(self._forgotten, gop.last_number)
+        self.payload_bytes -= gop.payload_bytes
+        self.evicted_frames += len(gop.frames)
+
+    def _refuse(self, cause: str, number: int, at_us: int) -> None:
+        self.refused_frames += 1
+        last = self._refusals[-1] if self._refusals else None
+        if last is not None and last.cause == cause and last.last_number == number - 1:
+            self._refusals[-1] = Refusal(cause, last.first_number, number, last.from_us, max(last.to_us, at_us))
+        else:
+            self._refusals.append(Refusal(cause, number, number, at_us, at_us))
+
+
+def _before(frame: Frame, to_us: int | None) -> bool:
+    return to_us is None or frame.at_us < to_us
+
+
+def _flagged(frame: Frame, flags: CaptureFlags, from_us: int) -> Frame:
+    return msgspec.structs.replace(frame, flags=flags) if frame.at_us >= from_us else frame
+
+
+def _overlapping(refusals: deque[Refusal], first_number: int, last_number: int) -> Iterator[Refusal]:
+    for refusal in refusals:
+        if refusal.first_number <= last_number and refusal.last_number >= first_number:
+            yield msgspec.structs.replace(
+                refusal,
+                first_number=max(first_number, refusal.first_number),
+                last_number=min(last_number, refusal.last_number),
+            )

@@ -1,0 +1,48 @@
+"""Where encoders deliver: the `outputframe` that picamera2 calls, turned into `ring.append_*`.
+
+Called on an encoder's own thread (V4L2: no packet; audio: a packet and no frame) or on the camera's event-loop thread
+(libav: frame and packet). An exception here would end that thread without a word, so it copies, enqueues, and
+counts what it can't use; it never raises and never blocks.
+"""
+
+from collections.abc import Callable
+from typing import Protocol
+
+from device.media.ring import Ring
+
+
+class EncodedPacket(Protocol):
+    """The little that is used of a `av.Packet`."""
+
+    @property
+    def is_keyframe(self) -> bool: ...
+
+    def __buffer__(self, flags: int, /) -> memoryview: ...
+
+
+class EncoderSink:
+    """One encoder's way into the ring. `first_timestamp_us` is the boot time at which that encoder counts zero."""
+
+    def __init__(self, ring: Ring, first_timestamp_us: Callable[[], int]) -> None:
+        self._ring = ring
+        self._first_timestamp_us = first_timestamp_us
+        self.unusable = 0
+
+    def outputframe(
+        self,
+        frame: bytes | memoryview | None,
+        keyframe: bool = True,
+        timestamp: int | None = None,
+        packet: EncodedPacket | None = None,
+        audio: bool = False,
+    ) -> None:
+        """Take one encoded frame. `timestamp` is µs since the encoder's start. The bytes are copied before return."""
+        payload = frame if frame is not None else packet
+        if payload is None or timestamp is None:
+            self.unusable += 1
+            return
+        at_us = self._first_timestamp_us() + timestamp
+        if audio:
+            self._ring.append_audio(bytes(payload), at_us)
+        else:
+            self._ring.append_video(bytes(payload), at_us, keyframe)
