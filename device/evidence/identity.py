@@ -1,0 +1,134 @@
+"""Keys and certificates: one key, one certificate and one extended-key-usage OID per role.
+
+Anchors come only from the person who verifies. A certificate counts for a role when it names the role, was issued by
+an anchor, and was valid at the time asked about. Readers and the recorder use this; private keys are read only here.
+"""
+
+import hashlib
+from datetime import UTC, datetime
+from enum import Enum
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from device.errors import ConfigurationError, EvidenceError, UsageError
+from device.evidence.envelope import low_s
+
+# Object identifiers under 2.25, which needs no registration (ITU-T X.667): the number is a random UUID's.
+_ARC = "2.25.187305437622463283520264083462110937601"
+MAX_PEM_BYTES = 256 * 1024
+
+
+class Role(Enum):
+    LEDGER = f"{_ARC}.1"
+    MEDIA = f"{_ARC}.2"
+    POLICY = f"{_ARC}.3"
+    RECEIPT = f"{_ARC}.4"
+    EXPORT = f"{_ARC}.5"
+    PROVISIONING = f"{_ARC}.6"
+
+    @property
+    def oid(self) -> x509.ObjectIdentifier:
+        return x509.ObjectIdentifier(self.value)
+
+
+class FileSigner:
+    """A private key in a PEM file: development only; the certificate says so."""
+
+    def __init__(self, key_path: Path, certificate: bytes) -> None:
+        key = _private_key(key_path)
+        if key.public_key() != p256_key(load_certificate(certificate)):
+            raise ConfigurationError(f"{key_path}: this is not the key of the device's certificate")
+        self._key = key
+        self.certificate_sha256 = hashlib.sha256(certificate).hexdigest()
+
+    def sign(self, message: bytes) -> bytes:
+        return low_s(self._key.sign(message, ec.ECDSA(hashes.SHA256())))
+
+
+def load_certificate(der: bytes) -> x509.Certificate:
+    try:
+        return x509.load_der_x509_certificate(der)
+    except ValueError as failure:
+        raise EvidenceError(f"not a certificate: {failure}") from failure
+
+
+def p256_key(certificate: x509.Certificate) -> ec.EllipticCurvePublicKey:
+    """The certificate's public key; `EvidenceError` unless it is on P-256."""
+    try:
+        key = certificate.public_key()
+    except ValueError as failure:
+        raise EvidenceError(f"the certificate's key can't be read: {failure}") from failure
+    if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(key.curve, ec.SECP256R1):
+        raise EvidenceError("the certificate's key is not on the curve P-256")
+    return key
+
+
+def load_anchors(path: Path) -> tuple[x509.Certificate, ...]:
+    """The certificates in a PEM file; `UsageError` when there is none."""
+    try:
+        pem = path.read_bytes()[: MAX_PEM_BYTES + 1]
+    except OSError as failure:
+        raise UsageError(f"--trust {path}: {failure.strerror}; give the agency's CA certificate in PEM") from failure
+    if len(pem) > MAX_PEM_BYTES:
+        raise UsageError(f"--trust {path}: more than {MAX_PEM_BYTES} bytes; give the agency's CA certificate in PEM")
+    try:
+        return tuple(x509.load_pem_x509_certificates(pem))
+    except ValueError as failure:
+        raise UsageError(f"--trust {path}: no certificate in PEM is in it ({failure})") from failure
+
+
+def why_not_trusted(
+    certificate: x509.Certificate, role: Role, anchors: tuple[x509.Certificate, ...], at: datetime | None
+) -> str:
+    """Why a certificate does not count for a role at a time; "" when it does. `at` None: validity is not judged."""
+    if not any(_issued_by(certificate, anchor) for anchor in anchors):
+        return f"its certificate was not issued under the given trust anchor ({common_name(certificate)})"
+    try:
+        usages = certificate.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
+    except (x509.ExtensionNotFound, ValueError):
+        return "its certificate names no role"
+    if list(usages) != [role.oid]:
+        return f"its certificate is not for the role {role.name.lower()}"
+    if at is not None and not certificate.not_valid_before_utc <= at <= certificate.not_valid_after_utc:
+        return f"its certificate was not valid at {at.isoformat()}"
+    return ""
+
+
+def common_name(certificate: x509.Certificate) -> str:
+    names = certificate.subject.get_attributes_for_oid(x509.NameOID.COMMON_NAME)
+    return str(names[0].value) if names else "(no name)"
+
+
+def parse_utc(text: str) -> datetime | None:
+    """A record's `utc`; None when it names no moment (month 13)."""
+    try:
+        return datetime.strptime(text, "%Y-%m-%dT%H:%M:%S.%fZ").replace(tzinfo=UTC)
+    except ValueError:
+        return None
+
+
+def _issued_by(certificate: x509.Certificate, anchor: x509.Certificate) -> bool:
+    try:
+        certificate.verify_directly_issued_by(anchor)
+        constraints = anchor.extensions.get_extension_for_class(x509.BasicConstraints).value
+    except (ValueError, TypeError, InvalidSignature, x509.ExtensionNotFound):
+        return False
+    return constraints.ca
+
+
+def _private_key(path: Path) -> ec.EllipticCurvePrivateKey:
+    try:
+        key = serialization.load_pem_private_key(path.read_bytes()[:MAX_PEM_BYTES], password=None)
+    except OSError as failure:
+        raise ConfigurationError(
+            f"{path}: {failure.strerror}; run `bodycam provision`, or name the key file"
+        ) from failure
+    except (ValueError, TypeError) as failure:
+        raise ConfigurationError(f"{path}: not an unencrypted private key in PEM") from failure
+    if not isinstance(key, ec.EllipticCurvePrivateKey) or not isinstance(key.curve, ec.SECP256R1):
+        raise ConfigurationError(f"{path}: the key is not on the curve P-256")
+    return key

@@ -1,0 +1,209 @@
+"""The device's own chain, across recordings: one file a boot, each linked to the last good line of the one before.
+
+Recorder thread. Records are taken by `add` and made durable by `sync`. When a write or a sync fails, nothing is retried
+on that file: the records not yet durable are signed into a new epoch's file. A broken journal never blocks a start.
+"""
+
+from typing import Literal
+
+import msgspec
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from device.clock import Clock
+from device.errors import CannotPersist, EvidenceError
+from device.evidence import layout, records
+from device.evidence.chain import Chain, ReadChain, read_chain
+from device.evidence.disk import Disk, File
+from device.evidence.envelope import Signer, line_digest, open_line
+from device.evidence.records import (
+    Boot,
+    Fault,
+    ForeignCard,
+    JournalRecord,
+    Line,
+    PreviousEpoch,
+    Record,
+    RecordingBegun,
+    RecordingEnded,
+)
+
+MAX_EPOCH_BYTES = 256 * 1024 * 1024
+"""A shift's journal is a few megabytes; a file past this is not one of ours."""
+
+Found = Literal["none", "ours", "broken", "foreign"]
+
+
+class Anchorage(msgspec.Struct, frozen=True):
+    """What was found on the card at start: whose journal, where a new epoch links to, and which recordings its last
+    epoch saw begin and not end."""
+
+    found: Found
+    epoch: int
+    previous: PreviousEpoch | None
+    foreign: ForeignCard | None
+    detail: str
+    unended: frozenset[str] = frozenset()
+
+
+class Journal:
+    """The journal of this boot. `provisioning` is the agency's signed line 0, without its newline.
+
+    `durable` is its last durable line: what a new ledger starts from.
+    """
+
+    def __init__(
+        self, disk: Disk, signer: Signer, clock: Clock, device: str, provisioning: bytes, key: ec.EllipticCurvePublicKey
+    ) -> None:
+        self._disk = disk
+        self._signer = signer
+        self._clock = clock
+        self._device = device
+        self._provisioning = provisioning
+        self.found = survey(disk, device, line_digest(provisioning), key)
+        self.epoch = self.found.epoch
+        self._boot: Boot | None = None
+        self._pending: list[Record] = []
+        self._file: File | None = None
+        self._chain: Chain
+        self.durable: Line
+        self.durable_epoch: str
+
+    def begin(self, boot: Boot) -> None:
+        """Write and make durable this boot's first lines. `boot` says all but the epoch and the link."""
+        self._boot = boot
+        for folder in layout.TOP_FOLDERS:
+            self._disk.make_folder(folder)
+        self._disk.sync_folder("")
+        after: list[Record] = []
+        if self.found.foreign is not None:
+            after.append(self.found.foreign)
+        if self.found.found in ("broken", "foreign"):
+            now_us = self._clock.now_us()
+            part = "journal" if self.found.found == "broken" else "card"
+            after.append(Fault(part=part, present=True, at_us=now_us, detail=self.found.detail[:200]))
+        self._new_epoch(self.found.previous, boot.reason, after)
+
+    def add(self, record: Record) -> None:
+        """Take a record; it is signed, written and made durable by the next `sync`."""
+        self._pending.append(record)
+
+    def sync(self) -> None:
+        """Make every record taken so far durable. Raises `CannotPersist` when not even a new epoch can be begun; the
+        records are then still pending."""
+        if not self._pending:
+            return
+        assert self._file is not None, "the journal has begun"
+        try:
+            self._file.append(b"".join([self._chain.next_line(record) for record in self._pending]))
+            self._file.sync()
+            self._settled()
+        except CannotPersist as failure:
+            fault = Fault(part="journal", present=True, at_us=self._clock.now_us(), detail=str(failure)[-200:])
+            self.epoch += 1
+            previous = PreviousEpoch(epoch=self.durable_epoch, last=self.durable, torn=None)
+            self._new_epoch(previous, "write-failed", [*self._pending, fault])
+
+    @property
+    def has_pending(self) -> bool:
+        return bool(self._pending)
+
+    def close(self) -> None:
+        if self._file is not None:
+            self._file.close()
+
+    def _settled(self) -> None:
+        self._chain.mark_durable()
+        self.durable = self._chain.head
+        self.durable_epoch = self._chain.stream
+        self._pending.clear()
+
+    def _new_epoch(self, previous: PreviousEpoch | None, reason: str, after: list[Record]) -> None:
+        assert self._boot is not None, "the journal has begun"
+        name = layout.epoch_name(self.epoch)
+        boot = msgspec.structs.replace(self._boot, epoch=name, previous=previous, reason=reason)
+        file = self._disk.create(layout.epoch_file(name))
+        if previous is None:
+            self._chain = Chain(self._signer, self._clock, self._device, name, 1, line_digest(self._provisioning))
+            file.append(self._provisioning + b"\n")
+        else:
+            last = previous.last
+            self._chain = Chain(self._signer, self._clock, self._device, name, last.seq + 1, last.sha256)
+        if self._file is not None:
+            self._file.close()
+        self._file = file
+        file.append(b"".join([self._chain.next_line(record) for record in (boot, *after)]))
+        file.sync()
+        self._disk.sync_folder(layout.JOURNAL)
+        self._settled()
+
+
+def survey(disk: Disk, device: str, provisioning_sha256: str, key: ec.EllipticCurvePublicKey) -> Anchorage:
+    """Look at the newest epoch that holds anything, without changing it. Never raises for what it finds there."""
+    numbers = sorted(n for n in map(layout.epoch_number, disk.names(layout.JOURNAL)) if n is not None)
+    next_epoch = numbers[-1] + 1 if numbers else 0
+    for number in reversed(numbers):
+        name = layout.epoch_name(number)
+        size = disk.size(layout.epoch_file(name))
+        if size is None or size > MAX_EPOCH_BYTES:
+            detail = f"journal/{name}.jsonl is not a file that can be read; a new journal is begun"
+            return Anchorage("broken", next_epoch, None, None, detail)
+        data = disk.read(layout.epoch_file(name), MAX_EPOCH_BYTES)
+        if not data.strip(b"\0"):
+            continue
+        return _judge(data, name, next_epoch, device, provisioning_sha256, key)
+    return Anchorage("none", next_epoch, None, None, "")
+
+
+def _judge(
+    data: bytes, name: str, next_epoch: int, device: str, provisioning_sha256: str, key: ec.EllipticCurvePublicKey
+) -> Anchorage:
+    whose, at_start = _first_line(data)
+    if whose not in (device, ""):
+        foreign = ForeignCard(found_device=whose, epoch=name, sha256=line_digest(data))
+        return Anchorage("foreign", next_epoch, None, foreign, f"this card was written by {whose}; it is kept as it is")
+    if at_start is not None and at_start != provisioning_sha256:
+        detail = f"journal/{name}.jsonl begins with another provisioning statement; a new journal is begun"
+        return Anchorage("broken", next_epoch, None, None, detail)
+    chain = read_epoch(data, name, key, None)
+    if not chain.lines:
+        detail = f"journal/{name}.jsonl: {chain.fault}; a new journal is begun"
+        return Anchorage("broken", next_epoch, None, None, detail)
+    previous = PreviousEpoch(epoch=name, last=chain.lines[-1].place, torn=chain.torn)
+    if chain.provably_altered:
+        detail = f"journal/{name}.jsonl lost lines that were durable: {chain.fault}"
+        return Anchorage("broken", next_epoch, previous, None, detail)
+    return Anchorage("ours", next_epoch, previous, None, "", _unended(chain))
+
+
+def _unended(chain: ReadChain[JournalRecord]) -> frozenset[str]:
+    begun = {line.record.recording for line in chain.lines if isinstance(line.record, RecordingBegun)}
+    ended = {line.record.recording for line in chain.lines if isinstance(line.record, RecordingEnded)}
+    return frozenset(begun - ended)
+
+
+def _first_line(data: bytes) -> tuple[str, str | None]:
+    """Which device the first line names ("" when it can't be told), and its digest if it is a provisioning line."""
+    line = data.split(b"\n", 1)[0]
+    try:
+        signed = open_line(line)
+        if signed.payload_type == records.PROVISIONING_TYPE:
+            return records.decode_provisioned(signed.payload).device, signed.sha256
+        return records.decode_journal(signed.payload).device, None
+    except EvidenceError:
+        return "", None
+
+
+def read_epoch(data: bytes, name: str, key: ec.EllipticCurvePublicKey, after: Line | None) -> ReadChain[JournalRecord]:
+    """Take an epoch's file apart. `after`: the line it must link to; None takes the file's own word for it."""
+    if after is not None:
+        return read_chain(data, 0, key, records.decode_journal, name, after.seq + 1, after.sha256)
+    first = data.split(b"\n", 1)[0]
+    try:
+        signed = open_line(first)
+        provisioned = signed.payload_type == records.PROVISIONING_TYPE
+        seq = 1 if provisioned else records.decode_journal(signed.payload).seq
+    except EvidenceError:
+        return read_chain(data, 0, key, records.decode_journal, name, 0, None)
+    if provisioned:
+        return read_chain(data, len(first) + 1, key, records.decode_journal, name, seq, signed.sha256)
+    return read_chain(data, 0, key, records.decode_journal, name, seq, None)

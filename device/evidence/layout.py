@@ -1,0 +1,72 @@
+"""Where things are on a card. Every name derives from a number, a digest or an identifier of known shape; a name in a
+record is never used as a path."""
+
+import re
+
+EVIDENCE = "evidence"
+JOURNAL = "journal"
+POLICY = "policy"
+IDENTITY = "identity"
+SPOOL = "spool"
+RESERVE = "reserve"
+TOP_FOLDERS = (EVIDENCE, JOURNAL, POLICY, IDENTITY, SPOOL)
+
+INIT = "init.mp4.age"
+LEDGER = "ledger.jsonl"
+MAX_RECOVERIES = 10
+"""A recovery that is itself cut short leaves its file; the next one takes the next name."""
+
+_RECORDING = re.compile(r"^([0-9]{6})-[0-9a-f]{16}$")
+_SEGMENT = re.compile(r"^([0-9]{6})(?:-([1-9][0-9]?))?\.m4s\.age$")
+_EPOCH = re.compile(r"^([0-9]{6})\.jsonl$")
+
+
+def recording_name(counter: int, random: bytes) -> str:
+    assert len(random) == 8, "64 random bits"
+    return f"{counter:06d}-{random.hex()}"
+
+
+def recording_counter(name: str) -> int | None:
+    """The counter of a recording's folder name; None when the name is not one."""
+    match = _RECORDING.match(name)
+    return int(match[1]) if match else None
+
+
+def recording_folder(name: str) -> str:
+    return f"{EVIDENCE}/{name}"
+
+
+def segment_file(n: int, attempt: int) -> str:
+    return f"{n:06d}-{attempt}.m4s.age" if attempt else f"{n:06d}.m4s.age"
+
+
+def segment_numbers(name: str) -> tuple[int, int] | None:
+    """Number and attempt of a segment's file name; None when the name is not one."""
+    match = _SEGMENT.match(name)
+    return (int(match[1]), int(match[2] or 0)) if match else None
+
+
+def recovery_file(n: int) -> str:
+    return f"recovery-{n}.jsonl"
+
+
+def epoch_name(epoch: int) -> str:
+    return f"{epoch:06d}"
+
+
+def epoch_file(epoch: str) -> str:
+    return f"{JOURNAL}/{epoch}.jsonl"
+
+
+def epoch_number(name: str) -> int | None:
+    """The number of a journal file's name; None when the name is not one."""
+    match = _EPOCH.match(name)
+    return int(match[1]) if match else None
+
+
+def certificate_file(sha256: str) -> str:
+    return f"{IDENTITY}/{sha256}.der"
+
+
+def policy_file(sha256: str) -> str:
+    return f"{POLICY}/{sha256}.toml"

@@ -1,0 +1,512 @@
+"""The recorder: the one thread that signs and writes. It takes orders from the control thread and frames from the ring.
+
+Each run: take the orders in the order given, journal first; make the journal durable before the first byte of any
+recording (E1); then write what each open recording has to write, in groups when behind. What fails is tried again
+under a new name a second later, from the ring; what the control loop must know is told to it as inputs.
+"""
+
+import secrets
+from collections import deque
+from collections.abc import Callable
+
+import msgspec
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from device.clock import NEVER_US, Clock, Wake
+from device.errors import CannotPersist, CardFull, EvidenceError
+from device.evidence import layout
+from device.evidence.disk import Disk
+from device.evidence.envelope import Signer
+from device.evidence.journal import Journal
+from device.evidence.records import (
+    Fault,
+    PreEvent,
+    Record,
+    RecordingBegun,
+    RecordingEnded,
+    RecordingHead,
+    SealedContext,
+    Stopped,
+)
+from device.evidence.recovery import next_counter, recover, unfinished
+from device.evidence.seal import Sealer
+from device.evidence.segmenter import Cut, Segmenter
+from device.evidence.store import Reserve
+from device.evidence.writer import GROUP_LIMIT, Facts, LedgerBrokenError, Opening, RecordingWriter
+from device.media.ring import Claim, Ring
+from device.policy.inputs import FaultChanged, Input, Readiness, RecorderClosed
+
+JOURNAL_SYNC_US = 1_000_000
+HEAD_EVERY_US = 10_000_000
+RETRY_US = 1_000_000
+SPACE_EVERY_US = 1_000_000
+POLL_US = 100_000
+"""While a recording is open: how often silence and ends are looked for. Keyframes wake the recorder by themselves."""
+
+
+_ENDED_HOW = {"closed": "closed", "recovered": "recovered", "recovered-before": "recovered", "damaged": "damaged"}
+
+PrivateFacts = dict[str, str | bool]
+
+
+class OpenOrder(msgspec.Struct, frozen=True):
+    """Record what the claim pins. Times in boot µs."""
+
+    recording: int
+    claim: Claim
+    trigger: str
+    trigger_us: int
+    pre_event: PreEvent
+    audio_from_us: int
+    context: PrivateFacts
+
+
+class NoteOrder(msgspec.Struct, frozen=True):
+    """A record for the open recording's ledger; `private` is sealed into its context."""
+
+    recording: int
+    record: Record
+    private: PrivateFacts | None = None
+
+
+class StageOrder(msgspec.Struct, frozen=True):
+    recording: int
+    stage: str
+    from_us: int
+
+
+class CloseOrder(msgspec.Struct, frozen=True):
+    """The claim has its end; write up to it and close."""
+
+    recording: int
+    how: str
+    end_us: int
+    private: PrivateFacts
+
+
+class JournalOrder(msgspec.Struct, frozen=True):
+    """A line for the journal; `ticket` counts them, so that the control loop sees how far they are durable."""
+
+    record: Record
+    ticket: int
+    private: PrivateFacts | None = None
+
+
+class EndOrder(msgspec.Struct, frozen=True):
+    """Nothing more will come: write the journal's last line."""
+
+    reason: str
+
+
+Order = OpenOrder | NoteOrder | StageOrder | CloseOrder | JournalOrder | EndOrder
+
+
+class Recording:
+    """What the recorder knows of a recording that it was told to open."""
+
+    def __init__(self, order: OpenOrder, segmenter: Segmenter, context: SealedContext | None) -> None:
+        self.order = order
+        self.segmenter = segmenter
+        self.context = context
+        self.writer: RecordingWriter | None = None
+        self.continues: str | None = None
+        self.stages: list[StageOrder] = []
+        self.notes: deque[Record] = deque()
+        self.close: CloseOrder | None = None
+        self.closed: str | None = None
+        self.head_due_us = 0
+        self.retry_at_us = 0
+
+
+class Recorder:
+    """The part named `recorder`. `post` may be called from any thread; everything else runs in `run_once`."""
+
+    name = "recorder"
+
+    def __init__(
+        self,
+        *,
+        disk: Disk,
+        ring: Ring,
+        clock: Clock,
+        wake: Wake,
+        signer: Signer,
+        key: ec.EllipticCurvePublicKey,
+        journal: Journal,
+        footage: Sealer,
+        context: Sealer,
+        facts: Facts,
+        reserve: Reserve,
+        full_below_bytes: int,
+        period_us: int,
+        tell: Callable[[Input], None],
+        entropy: Callable[[int], bytes] = secrets.token_bytes,
+    ) -> None:
+        self._disk = disk
+        self._ring = ring
+        self._clock = clock
+        self._wake = wake
+        self._signer = signer
+        self._key = key
+        self._journal = journal
+        self._footage = footage
+        self._context = context
+        self._facts = facts
+        self._reserve = reserve
+        self._full_below_bytes = full_below_bytes
+        self._period_us = period_us
+        self._tell = tell
+        self._entropy = entropy
+        self._orders: deque[Order] = deque()
+        self._recordings: list[Recording] = []
+        self._counter = next_counter(disk)
+        self._to_recover = deque(unfinished(disk))
+        self._pending_since_us = NEVER_US
+        self._last_ticket = 0
+        self._journal_retry_us = 0
+        self._space_due_us = 0
+        self._ready = True
+        self._storage_fault = False
+        self._recovery_retry_us = 0
+        self._end_wanted = False
+        self._ended = False
+        self.durable_ticket = 0
+        """The last `JournalOrder.ticket` that is durable. Read by the control thread."""
+
+    def post(self, order: Order) -> None:
+        """Give an order. Never blocks."""
+        self._orders.append(order)
+        self._wake.ring()
+
+    @property
+    def ended(self) -> bool:
+        """The journal's last line is durable; nothing more will be written."""
+        return self._ended
+
+    @property
+    def open_names(self) -> list[str]:
+        """The folders that are being written, for the status file."""
+        return [r.writer.name for r in self._recordings if r.writer is not None]
+
+    def run_once(self, now_us: int) -> int:
+        if self._ended:
+            return NEVER_US
+        urgent = self._take_orders()
+        self._look_at_space(now_us)
+        if not self._sync_journal(now_us, urgent=urgent):
+            return self._journal_retry_us
+        for recording in list(self._recordings):
+            self._advance(recording, now_us)
+        self._recover_one(now_us)
+        self._note_durable()
+        return self._next_wake_us(now_us)
+
+    # -- orders -----------------------------------------------------------------------------------------------------
+
+    def _take_orders(self) -> bool:
+        """Carry out what needs no frames; True when the journal must be durable before anything else."""
+        urgent = False
+        while self._orders:
+            order = self._orders.popleft()
+            if isinstance(order, JournalOrder):
+                self._journal.add(self._with_context(order.record, order.private))
+                self._last_ticket = order.ticket
+            elif isinstance(order, OpenOrder):
+                self._open(order)
+                urgent = True
+            elif isinstance(order, EndOrder):
+                self._journal.add(Stopped(reason=order.reason))
+                self._end_wanted = urgent = True
+            else:
+                self._take_note(order)
+        return urgent
+
+    def _open(self, order: OpenOrder) -> None:
+        segmenter = Segmenter(self._ring, order.claim, order.audio_from_us, self._period_us)
+        self._recordings.append(Recording(order, segmenter, self._seal_context(order.context)))
+
+    def _take_note(self, order: NoteOrder | StageOrder | CloseOrder) -> None:
+        recording = next((r for r in self._recordings if r.order.recording == order.recording), None)
+        if recording is None:
+            return
+        if isinstance(order, CloseOrder):
+            recording.close = order
+        elif isinstance(order, StageOrder):
+            recording.stages.append(order)
+            if recording.writer is not None:
+                recording.writer.enter_stage(order.stage, order.from_us)
+        else:
+            recording.notes.append(self._with_context(order.record, order.private))
+
+    def _with_context(self, record: Record, private: PrivateFacts | None) -> Record:
+        return record if private is None else msgspec.structs.replace(record, context=self._seal_context(private))
+
+    def _seal_context(self, facts: PrivateFacts) -> SealedContext:
+        return self._context.seal_context(facts, self._entropy(16))
+
+    # -- the journal ------------------------------------------------------------------------------------------------
+
+    def _sync_journal(self, now_us: int, *, urgent: bool) -> bool:
+        """Make the journal durable when it is time to; False while the card refuses it."""
+        if not self._journal.has_pending:
+            return True
+        self._pending_since_us = min(self._pending_since_us, now_us)
+        waited = now_us >= self._pending_since_us + JOURNAL_SYNC_US
+        if not (urgent or waited or self._journal_retry_us):
+            return True
+        if now_us < self._journal_retry_us:
+            return False
+        try:
+            self._journal.sync()
+        except CannotPersist as failure:
+            self._card_refused(failure, now_us)
+            self._journal_retry_us = now_us + RETRY_US
+            return False
+        self._journal_retry_us = 0
+        return True
+
+    def _note_durable(self) -> None:
+        if not self._journal.has_pending:
+            self._pending_since_us = NEVER_US
+            self.durable_ticket = self._last_ticket
+            self._ended = self._end_wanted
+
+    # -- recordings -------------------------------------------------------------------------------------------------
+
+    def _advance(self, recording: Recording, now_us: int) -> None:
+        """Write what one recording has to write."""
+        if now_us < recording.retry_at_us:
+            return
+        try:
+            self._write(recording, now_us)
+            self._storage_works(now_us)
+        except LedgerBrokenError as failure:
+            self._card_refused(failure, now_us)
+            self._abandon(recording, str(failure))
+            recording.retry_at_us = now_us + RETRY_US
+        except CannotPersist as failure:
+            self._card_refused(failure, now_us)
+            recording.segmenter.rewind()
+            recording.retry_at_us = now_us + RETRY_US
+        except EvidenceError as failure:
+            self._journal.add(Fault(part="camera", present=True, at_us=now_us, detail=str(failure)[:200]))
+            self._drop(recording, "failed")
+
+    def _write(self, recording: Recording, now_us: int) -> None:
+        if recording.closed is not None:
+            self._confirm_end(recording, recording.closed)
+            return
+        writer = recording.writer or self._begin(recording)
+        if writer is None:
+            self._end_if_nothing_came(recording, now_us)
+            return
+        more = True
+        while more:
+            more = self._write_group(recording, writer, now_us)
+        if recording.segmenter.changed_sets:
+            self._continue_in_another(recording, writer, now_us)
+        elif recording.close is not None and recording.segmenter.ended(now_us):
+            self._finish(recording, writer, recording.close)
+
+    def _write_group(self, recording: Recording, writer: RecordingWriter, now_us: int) -> bool:
+        """Make what can be closed durable, with the notes that wait; True when there may be more."""
+        cuts = self._cuts(recording, writer, now_us)
+        notes = list(recording.notes)
+        if cuts:
+            writer.write_group(cuts, notes)
+            recording.segmenter.settled(cuts)
+        elif writer.head is not None:
+            writer.write_records(notes)
+        if writer.head is not None:
+            for _ in notes:
+                recording.notes.popleft()
+        self._tell_journal(recording, writer, now_us)
+        return len(cuts) == GROUP_LIMIT
+
+    def _begin(self, recording: Recording) -> RecordingWriter | None:
+        """A writer for the first frame there is; None while there is none."""
+        first = recording.segmenter.first_keyframe()
+        if first is None:
+            return None
+        order = recording.order
+        had_us = max(0, order.trigger_us - first[1].at_us) if recording.continues is None else 0
+        recording.writer = RecordingWriter(
+            name=layout.recording_name(self._counter, self._entropy(8)),
+            disk=self._disk,
+            clock=self._clock,
+            signer=self._signer,
+            sealer=self._footage,
+            facts=self._facts,
+            opening=Opening(
+                trigger=order.trigger,
+                trigger_us=order.trigger_us,
+                pre_event=msgspec.structs.replace(order.pre_event, had_us=had_us),
+                context=recording.context,
+                continues=recording.continues,
+            ),
+            first=first,
+            journal_head=self._journal.durable,
+        )
+        for stage in recording.stages:
+            recording.writer.enter_stage(stage.stage, stage.from_us)
+        self._counter += 1
+        return recording.writer
+
+    def _cuts(self, recording: Recording, writer: RecordingWriter, now_us: int) -> list[Cut]:
+        cuts: list[Cut] = []
+        while len(cuts) < GROUP_LIMIT:
+            cut = recording.segmenter.next_cut(now_us, writer.parameter_sets)
+            if cut is None:
+                break
+            cuts.append(cut)
+        return cuts
+
+    def _tell_journal(self, recording: Recording, writer: RecordingWriter, now_us: int) -> None:
+        """The journal holds a ledger's first line as soon as it is durable, and its head every 10 s (E3)."""
+        if writer.head is None or writer.first_line is None:
+            return
+        begun = recording.head_due_us > 0
+        if begun and now_us < recording.head_due_us:
+            return
+        recording.head_due_us = now_us + HEAD_EVERY_US
+        if begun:
+            self._journal.add(RecordingHead(recording=writer.name, head=writer.head))
+        else:
+            self._journal.add(RecordingBegun(recording=writer.name, first=writer.first_line))
+            self._journal.sync()
+
+    def _finish(self, recording: Recording, writer: RecordingWriter, close: CloseOrder) -> None:
+        if writer.head is None:
+            self._end_empty(recording)
+            return
+        writer.close(close.how, close.end_us, recording.segmenter.missing_at_end(), self._seal_context(close.private))
+        self._journal.add(RecordingEnded(recording=writer.name, head=writer.head, how="closed"))
+        recording.closed = close.how
+        self._confirm_end(recording, close.how)
+
+    def _confirm_end(self, recording: Recording, how: str) -> None:
+        """A recording has ended when the journal holds its last line."""
+        self._journal.sync()
+        self._drop(recording, how)
+
+    def _continue_in_another(self, recording: Recording, writer: RecordingWriter, now_us: int) -> None:
+        """The encoder's parameter sets changed: this recording closes, and a new one goes on where it ended."""
+        recording.segmenter.changed_sets = False
+        if writer.head is not None:
+            writer.close("continued", now_us, [], None)
+            self._journal.add(RecordingEnded(recording=writer.name, head=writer.head, how="closed"))
+        self._succeed(recording, writer)
+
+    def _abandon(self, recording: Recording, detail: str) -> None:
+        """The ledger could not be written on: what is durable of it stands, and a new recording goes on."""
+        writer = recording.writer
+        if writer is None:
+            return
+        if writer.head is not None:
+            at_us = self._clock.now_us()
+            self._journal.add(Fault(part="storage", present=True, at_us=at_us, detail=detail[-200:]))
+            self._journal.add(RecordingEnded(recording=writer.name, head=writer.head, how="failed"))
+        self._succeed(recording, writer)
+
+    def _succeed(self, recording: Recording, writer: RecordingWriter) -> None:
+        """Go on in a new folder from the last durable frame."""
+        recording.continues = writer.name if writer.head is not None else recording.continues
+        recording.writer = None
+        recording.head_due_us = 0
+        old = recording.segmenter
+        recording.segmenter = Segmenter(
+            self._ring, old.claim, recording.order.audio_from_us, self._period_us, old.last_durable
+        )
+
+    def _end_if_nothing_came(self, recording: Recording, now_us: int) -> None:
+        if recording.close is not None and recording.segmenter.ended(now_us):
+            self._end_empty(recording)
+
+    def _end_empty(self, recording: Recording) -> None:
+        """Nothing of it, or nothing more of what it continues, could be recorded: the journal says so."""
+        detail = f"recording {recording.order.recording} ended without a further frame"
+        self._journal.add(Fault(part="camera", present=True, at_us=self._clock.now_us(), detail=detail))
+        self._drop(recording, "empty")
+
+    def _drop(self, recording: Recording, how: str) -> None:
+        self._ring.release(recording.order.claim)
+        self._recordings.remove(recording)
+        self._tell(RecorderClosed(at_us=self._clock.now_us(), recording=recording.order.recording, how=how))
+
+    # -- the card ---------------------------------------------------------------------------------------------------
+
+    def _look_at_space(self, now_us: int) -> None:
+        """A card that is nearly full takes no new recording, and open ones close on the reserve (E7)."""
+        if now_us < self._space_due_us:
+            return
+        self._space_due_us = now_us + SPACE_EVERY_US
+        try:
+            room = self._disk.free_bytes() >= self._full_below_bytes
+            ready = room and (self._reserve.held or self._hold_reserve())
+        except CannotPersist as failure:
+            self._card_refused(failure, now_us)
+            return
+        if ready != self._ready:
+            self._ready = ready
+            self._tell(Readiness(at_us=now_us, ready=ready, reason="" if ready else "storage-full"))
+        if not room:
+            self._close_on_reserve(now_us)
+
+    def _hold_reserve(self) -> bool:
+        roomy = self._disk.free_bytes() >= self._reserve.size + self._full_below_bytes
+        return roomy and self._reserve.hold()
+
+    def _close_on_reserve(self, now_us: int) -> None:
+        for recording in self._recordings:
+            if recording.close is None:
+                self._reserve.release()
+                self._ring.close_claim(recording.order.claim, now_us)
+                recording.close = CloseOrder(
+                    recording=recording.order.recording,
+                    how="storage-full",
+                    end_us=now_us,
+                    private={"reason": "storage-full"},
+                )
+
+    def _card_refused(self, failure: CannotPersist, now_us: int) -> None:
+        if isinstance(failure, CardFull):
+            self._close_on_reserve(now_us)
+            self._reserve.release()
+        if not self._storage_fault:
+            self._storage_fault = True
+            self._tell(FaultChanged(at_us=now_us, part="storage", present=True))
+
+    def _storage_works(self, now_us: int) -> None:
+        if self._storage_fault:
+            self._storage_fault = False
+            self._tell(FaultChanged(at_us=now_us, part="storage", present=False))
+
+    def _recover_one(self, now_us: int) -> None:
+        """One unfinished recording a run, when there is nothing more pressing."""
+        if not self._to_recover or self._orders or now_us < self._recovery_retry_us:
+            return
+        name = self._to_recover[0]
+        try:
+            result = recover(self._disk, name, self._facts.device, self._signer, self._clock, self._key)
+        except CannotPersist as failure:
+            self._card_refused(failure, now_us)
+            self._recovery_retry_us = now_us + RETRY_US
+            return
+        self._to_recover.popleft()
+        how = _ENDED_HOW.get(result.outcome)
+        known = result.outcome in ("closed", "recovered-before") and name not in self._journal.found.unended
+        if how is not None and result.head is not None and not known:
+            self._journal.add(RecordingEnded(recording=name, head=result.head, how=how))
+        if result.outcome in ("damaged", "foreign", "empty"):
+            detail = f"recording {name}: {result.outcome}: {result.detail}"[:200]
+            self._journal.add(Fault(part="evidence", present=True, at_us=now_us, detail=detail))
+
+    def _next_wake_us(self, now_us: int) -> int:
+        if self._ended:
+            return NEVER_US
+        if self._orders or (self._to_recover and now_us >= self._recovery_retry_us):
+            return now_us
+        soonest = self._space_due_us
+        if self._journal.has_pending:
+            soonest = min(soonest, min(self._pending_since_us, now_us) + JOURNAL_SYNC_US)
+        return min(soonest, now_us + POLL_US) if self._recordings else soonest

@@ -1,0 +1,434 @@
+"""What the ledger and the journal say: every record type, its fields and their units. No I/O, no keys.
+
+A payload is the canonical JSON of one of these: it must re-serialise byte for byte, so duplicate keys, floats, blanks
+and second spellings are refused by construction, and unknown types and fields by the types themselves.
+"""
+
+from typing import Annotated, Any
+
+import msgspec
+
+from device.errors import EvidenceError
+from device.policy.commands import Command
+from device.policy.inputs import Count, Input, Micros, Word
+
+FORMAT = "bodycam/1"
+RECORD_TYPE = "application/vnd.bodycam.record+json"
+PROVISIONING_TYPE = "application/vnd.bodycam.provisioning+json"
+MAX_PAYLOAD_BYTES = 64 * 1024
+NO_DIGEST = "0" * 64
+
+Digest = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
+Name = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._:+/@()-]{0,99}$")]
+RecordingName = Annotated[str, msgspec.Meta(pattern=r"^[0-9]{6}-[0-9a-f]{16}$")]
+Stream = Annotated[str, msgspec.Meta(pattern=r"^([0-9]{6}|[0-9]{6}-[0-9a-f]{16})$")]
+Utc = Annotated[str, msgspec.Meta(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{6}Z$")]
+Base64 = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9+/]*={0,2}$", max_length=24_000)]
+
+
+class Plain(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The root of the parts that records are made of."""
+
+
+class ClockQuality(Plain, frozen=True):
+    """How far `utc` is to be believed: synchronised or not, by what, and the estimated error in µs."""
+
+    synchronised: bool
+    source: Word
+    error_us: Count
+
+
+class SealedContext(Plain, frozen=True):
+    """What is private: an age file (base64) to the context recipients; `sha256` is of the plaintext, salt included."""
+
+    age: Base64
+    sha256: Digest
+
+
+class Line(Plain, frozen=True):
+    """A place in a chain: the sequence number of a line and the SHA-256 of its bytes without the newline."""
+
+    stream: Stream
+    seq: Count
+    sha256: Digest
+
+
+class Torn(Plain, frozen=True):
+    """Bytes past the last whole, signed line of a file: where they begin, how many, their SHA-256. Not proven."""
+
+    offset: Count
+    size: Count
+    sha256: Digest
+
+
+class PolicyName(Plain, frozen=True):
+    id: Word
+    version: Count
+    sha256: Digest
+
+
+class Software(Plain, frozen=True):
+    """What ran: version of the distribution, of the policy machine, and the digest of the configuration file."""
+
+    version: Name
+    machine: Word
+    configuration_sha256: Digest
+
+
+class PreEvent(Plain, frozen=True):
+    mode: Word
+    asked_us: Micros
+    had_us: Micros
+
+
+class VideoTrack(Plain, frozen=True):
+    """`base_us` is the boot time at which every decode time counts zero. `settings_sha256`: sensor and encoder."""
+
+    codec: Word
+    width: Annotated[int, msgspec.Meta(ge=16, le=8192)]
+    height: Annotated[int, msgspec.Meta(ge=16, le=8192)]
+    timescale_hz: Count
+    base_us: Micros
+    parameter_sets_sha256: Digest
+    settings_sha256: Digest
+
+
+class AudioTrack(Plain, frozen=True):
+    codec: Word
+    sample_rate_hz: Count
+    channels: Count
+
+
+class Stored(Plain, frozen=True):
+    """A sealed file: bytes on the card, SHA-256 of the plaintext, SHA-256 of the ciphertext. Its name is derived."""
+
+    size: Count
+    plain: Digest
+    sealed: Digest
+
+
+class VideoSpan(Plain, frozen=True):
+    """The video of a segment: first and last frame by number and boot time, and where the last one ends."""
+
+    first: Count
+    last: Count
+    frames: Count
+    from_us: Micros
+    last_us: Micros
+    to_us: Micros
+
+
+class AudioSpan(Plain, frozen=True):
+    """The sound of a segment: packets, and the boot time of the first sample of the first and the last."""
+
+    packets: Count
+    from_us: Micros
+    last_us: Micros
+
+
+class Segment(Plain, frozen=True):
+    """One segment. Its file is `<n, six digits>.m4s.age`; `-<attempt>` follows the number when a write had failed."""
+
+    n: Annotated[int, msgspec.Meta(ge=0, le=999_999)]
+    attempt: Annotated[int, msgspec.Meta(ge=0, le=99)]
+    stage: Word
+    file: Stored
+    video: VideoSpan | None
+    audio: AudioSpan | None
+
+
+class Record(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="type"):
+    """What every record says. The chain fills these in as it signs; the rest is the writer's.
+
+    `durable` is the seq of the last line of this stream known to be durable when this one was signed (-1: none). A
+    power cut can lose only lines after it: a line that proves a lost one durable proves that it was no power cut.
+    """
+
+    format: str = FORMAT
+    device: Name = "-"
+    stream: Stream = "000000"
+    seq: Count = 0
+    prev: Digest = NO_DIGEST
+    durable: Annotated[int, msgspec.Meta(ge=-1, lt=2**53)] = -1
+    boot: Name = "-"
+    boot_us: Micros = 0
+    utc: Utc = "1970-01-01T00:00:00.000000Z"
+    clock: ClockQuality = ClockQuality(synchronised=False, source="none", error_us=0)
+
+
+# -- ledger ---------------------------------------------------------------------------------------------------------
+
+
+class RecordingOpened(Record, frozen=True, tag="recording-opened"):
+    """The first line of a ledger. Its `prev` is the journal line `journal`. `continues`: the recording before it."""
+
+    journal: Line
+    certificate_sha256: Digest
+    policy: PolicyName
+    software: Software
+    trigger: Word
+    trigger_us: Micros
+    pre_event: PreEvent
+    video: VideoTrack
+    audio: AudioTrack | None
+    recipients: Annotated[tuple[Word, ...], msgspec.Meta(min_length=1, max_length=16)]
+    recipients_sha256: Digest
+    init: Stored
+    continues: RecordingName | None
+    context: SealedContext | None
+
+
+class Segments(Record, frozen=True, tag="segments"):
+    """One or more segments, all of them durable before this line was written (E2)."""
+
+    segments: Annotated[tuple[Segment, ...], msgspec.Meta(min_length=1, max_length=64)]
+
+
+class Marker(Record, frozen=True, tag="marker"):
+    at_us: Micros
+
+
+class Muted(Record, frozen=True, tag="muted"):
+    at_us: Micros
+    context: SealedContext | None
+
+
+class Unmuted(Record, frozen=True, tag="unmuted"):
+    at_us: Micros
+
+
+class Paused(Record, frozen=True, tag="paused"):
+    at_us: Micros
+    context: SealedContext | None
+
+
+class Resumed(Record, frozen=True, tag="resumed"):
+    at_us: Micros
+
+
+class Gap(Record, frozen=True, tag="gap"):
+    """Frames that are not in any segment.
+
+    `camera`: the camera's own times jumped, `frames` is how many would have fitted in; numbers go on. All other causes
+    are ours (`full`, `policy`, `keyframe-awaited`, `time-went-back`): frames `first` to `last` arrived and were not kept.
+    """
+
+    cause: Word
+    frames: Count
+    first: Count
+    last: Count
+    from_us: Micros
+    to_us: Micros
+
+
+class Noted(Record, frozen=True, tag="noted"):
+    """A fact of the recording's time: `stop-asked`, `stop-lapsed`, `start-affirmed`, …"""
+
+    what: Word
+    at_us: Micros
+    value: int
+
+
+class ClockStep(Record, frozen=True, tag="clock-stepped"):
+    """Wall time jumped against the boot clock (E8)."""
+
+    at_us: Micros
+    step_us: Annotated[int, msgspec.Meta(gt=-(2**53), lt=2**53)]
+
+
+class Fault(Record, frozen=True, tag="fault"):
+    """A part's fault begins (`present`) or ends."""
+
+    part: Word
+    present: bool
+    at_us: Micros
+    detail: Annotated[str, msgspec.Meta(max_length=200)]
+
+
+class Totals(Plain, frozen=True):
+    """Of the recording's segments: how many, video frames, audio packets, sealed bytes."""
+
+    segments: Count
+    frames: Count
+    packets: Count
+    size: Count
+
+
+class Tree(Plain, frozen=True):
+    """RFC 6962 over the payload bytes of every record before this one."""
+
+    size: Count
+    root: Digest
+
+
+class RecordingClosed(Record, frozen=True, tag="recording-closed"):
+    """The last line of a ledger that ended as it should. `how`: stopped, shutdown, storage-full, continued."""
+
+    how: Word
+    end_us: Micros
+    totals: Totals
+    tree: Tree
+    context: SealedContext | None
+
+
+class Found(Plain, frozen=True):
+    """A file found past the last durable record: its number and attempt, bytes, SHA-256. Not proven."""
+
+    n: Annotated[int, msgspec.Meta(ge=0, le=999_999)]
+    attempt: Annotated[int, msgspec.Meta(ge=0, le=99)]
+    size: Count
+    sha256: Digest
+
+
+class RecordingRecovered(Record, frozen=True, tag="recording-recovered"):
+    """The only line of `recovery-<n>.jsonl`, written at the start after a power loss. `prev` is the last durable line."""
+
+    last: Line
+    torn: Torn | None
+    found: Annotated[tuple[Found, ...], msgspec.Meta(max_length=256)]
+    found_beyond: Count
+    totals: Totals
+    tree: Tree
+
+
+# -- journal --------------------------------------------------------------------------------------------------------
+
+
+class PreviousEpoch(Plain, frozen=True):
+    """The journal file before this one: its last good line (this epoch's first `prev`), and what was torn after it."""
+
+    epoch: Annotated[str, msgspec.Meta(pattern="^[0-9]{6}$")]
+    last: Line
+    torn: Torn | None
+
+
+class Provisioned(
+    msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="type", tag="provisioned"
+):
+    """Line 0 of a journal, signed by the agency: this device, this certificate, this agency."""
+
+    format: str
+    device: Name
+    agency: Name
+    certificate_sha256: Digest
+    key_protection: Word
+    utc: Utc
+
+
+class Boot(Record, frozen=True, tag="boot"):
+    """The first line of ours in an epoch. `state` is the policy machine's initial state, as JSON."""
+
+    epoch: Annotated[str, msgspec.Meta(pattern="^[0-9]{6}$")]
+    previous: PreviousEpoch | None
+    reason: Word
+    certificate_sha256: Digest
+    policy: PolicyName
+    software: Software
+    state: Annotated[str, msgspec.Meta(max_length=4000)]
+
+
+class Step(Record, frozen=True, tag="step"):
+    """One input that the policy machine consulted, and what it decided. `input` null: a deadline that fired alone.
+
+    `effective_us` is the later of the input's own time and the last effective time.
+    """
+
+    input: Input | None
+    effective_us: Micros
+    decisions: Annotated[tuple[Command, ...], msgspec.Meta(max_length=64)]
+    context: SealedContext | None
+
+
+class RecordingBegun(Record, frozen=True, tag="recording-begun"):
+    """A ledger's first line is durable. `first` is that line."""
+
+    recording: RecordingName
+    first: Line
+
+
+class RecordingHead(Record, frozen=True, tag="recording-head"):
+    """How far a ledger is durable; every 10 s."""
+
+    recording: RecordingName
+    head: Line
+
+
+class RecordingEnded(Record, frozen=True, tag="recording-ended"):
+    """A ledger's last line. `how`: closed, recovered, failed (its ledger could not be written on), damaged."""
+
+    recording: RecordingName
+    head: Line
+    how: Word
+
+
+class ForeignCard(Record, frozen=True, tag="foreign-card"):
+    """Another device's journal was found here: kept as it is, never extended."""
+
+    found_device: Name
+    epoch: Annotated[str, msgspec.Meta(pattern="^[0-9]{6}$")]
+    sha256: Digest
+
+
+class Stopped(Record, frozen=True, tag="stopped"):
+    """The daemon ended as asked; nothing follows in this epoch."""
+
+    reason: Word
+
+
+LedgerRecord = (
+    RecordingOpened
+    | Segments
+    | Marker
+    | Muted
+    | Unmuted
+    | Paused
+    | Resumed
+    | Gap
+    | Noted
+    | ClockStep
+    | Fault
+    | RecordingClosed
+    | RecordingRecovered
+)
+JournalRecord = (
+    Boot | Step | RecordingBegun | RecordingHead | RecordingEnded | ForeignCard | ClockStep | Fault | Stopped
+)
+AnyRecord = LedgerRecord | JournalRecord
+
+_LEDGER = msgspec.json.Decoder(LedgerRecord)
+_JOURNAL = msgspec.json.Decoder(JournalRecord)
+_PROVISIONED = msgspec.json.Decoder(Provisioned)
+
+
+def encode(record: AnyRecord | Provisioned) -> bytes:
+    """The one spelling of a record."""
+    return msgspec.json.encode(record)
+
+
+def decode_ledger(payload: bytes) -> LedgerRecord:
+    record: LedgerRecord = _strict(_LEDGER, payload)
+    return record
+
+
+def decode_journal(payload: bytes) -> JournalRecord:
+    record: JournalRecord = _strict(_JOURNAL, payload)
+    return record
+
+
+def decode_provisioned(payload: bytes) -> Provisioned:
+    record: Provisioned = _strict(_PROVISIONED, payload)
+    return record
+
+
+def _strict(decoder: "msgspec.json.Decoder[Any]", payload: bytes) -> Any:
+    if len(payload) > MAX_PAYLOAD_BYTES:
+        raise EvidenceError(f"a payload of {len(payload)} bytes; the limit is {MAX_PAYLOAD_BYTES}")
+    try:
+        record = decoder.decode(payload)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as failure:
+        raise EvidenceError(f"not a record: {failure}") from failure
+    if record.format != FORMAT:
+        raise EvidenceError(f"format {record.format!r}; this reader knows {FORMAT!r}")
+    if msgspec.json.encode(record) != payload:
+        raise EvidenceError("a second spelling of a record (key order, blanks, duplicates or numbers)")
+    return record

@@ -1,0 +1,192 @@
+"""After a power loss: one signed record closes each unfinished recording and names all that was found past its last
+durable line. Nothing that was there is changed, moved or removed; the record goes into a file of its own.
+
+Recorder thread, one recording at a time, so that a new recording never waits for it. A recording of another device, or
+one whose ledger lost lines that were provably durable, is left exactly as it is.
+"""
+
+import hashlib
+from typing import Literal
+
+import msgspec
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from device.clock import Clock
+from device.errors import EvidenceError
+from device.evidence import layout, records
+from device.evidence.chain import Chain, ReadChain, ReadLine, read_chain
+from device.evidence.disk import Disk
+from device.evidence.envelope import Signer, open_line, verify_line
+from device.evidence.records import (
+    Found,
+    LedgerRecord,
+    Line,
+    RecordingClosed,
+    RecordingOpened,
+    RecordingRecovered,
+    Segments,
+    Totals,
+    Tree,
+)
+from device.evidence.tree import MerkleTree
+
+MAX_LEDGER_BYTES = 256 * 1024 * 1024
+MAX_SEGMENT_BYTES = 256 * 1024 * 1024
+MAX_FOUND = 256
+"""Files past the last durable record: at most a group that was being written, and its second attempts."""
+
+Outcome = Literal["closed", "recovered", "recovered-before", "damaged", "foreign", "empty"]
+
+
+class Recovery(msgspec.Struct, frozen=True):
+    """What was done about one recording. `head` is its last line; None where there is none of ours."""
+
+    name: str
+    outcome: Outcome
+    head: Line | None
+    detail: str
+
+
+def unfinished(disk: Disk) -> list[str]:
+    """The recordings on the card, oldest first; `recover` tells which of them need anything."""
+    return [name for name in disk.names(layout.EVIDENCE) if layout.recording_counter(name) is not None]
+
+
+def next_counter(disk: Disk) -> int:
+    counters = [layout.recording_counter(name) for name in disk.names(layout.EVIDENCE)]
+    return 1 + max((counter for counter in counters if counter is not None), default=0)
+
+
+def recover(
+    disk: Disk, name: str, device: str, signer: Signer, clock: Clock, key: ec.EllipticCurvePublicKey
+) -> Recovery:
+    """Close one recording if it needs it. Raises `CannotPersist` when the card refuses."""
+    folder = layout.recording_folder(name)
+    ledger_path = f"{folder}/{layout.LEDGER}"
+    size = disk.size(ledger_path)
+    if size is None or size == 0:
+        return Recovery(name, "empty", None, "no line of its ledger became durable")
+    if size > MAX_LEDGER_BYTES:
+        return Recovery(name, "damaged", None, f"its ledger has {size} bytes")
+    data = disk.read(ledger_path, MAX_LEDGER_BYTES)
+    whose = _device_of(data)
+    if whose not in (device, ""):
+        return Recovery(name, "foreign", None, f"it was written by {whose}")
+    closed = _closing_line(data, key)
+    if closed is not None:
+        return Recovery(name, "closed", closed, "")
+    chain = read_ledger(data, name, key)
+    if not chain.lines:
+        return Recovery(name, "damaged" if data.strip(b"\0") and b"\n" in data else "empty", None, chain.fault)
+    if chain.provably_altered:
+        return Recovery(name, "damaged", chain.lines[-1].place, chain.fault)
+    earlier = _earlier_recovery(disk, folder, name, chain.lines[-1], key)
+    if earlier is not None:
+        return Recovery(name, "recovered-before", earlier, "")
+    return _close(disk, folder, name, chain, Closing(device, signer, clock))
+
+
+def read_ledger(data: bytes, name: str, key: ec.EllipticCurvePublicKey) -> ReadChain[LedgerRecord]:
+    """A ledger's good lines. A first line that does not open a recording is not a good one."""
+    chain = read_chain(data, 0, key, records.decode_ledger, name, 0, None)
+    if chain.lines and not isinstance(chain.lines[0].record, RecordingOpened):
+        torn = records.Torn(offset=0, size=len(data), sha256=hashlib.sha256(data).hexdigest())
+        return ReadChain([], torn, "the first line does not open a recording", chain.provably_altered)
+    return chain
+
+
+def merkle_tree(lines: list[ReadLine[LedgerRecord]]) -> Tree:
+    tree = MerkleTree()
+    for line in lines:
+        tree.append(line.payload)
+    return Tree(size=tree.size, root=tree.root())
+
+
+def totals(lines: list[ReadLine[LedgerRecord]]) -> Totals:
+    segments = [s for line in lines if isinstance(line.record, Segments) for s in line.record.segments]
+    return Totals(
+        segments=len(segments),
+        frames=sum(s.video.frames for s in segments if s.video is not None),
+        packets=sum(s.audio.packets for s in segments if s.audio is not None),
+        size=sum(s.file.size for s in segments),
+    )
+
+
+class Closing(msgspec.Struct, frozen=True):
+    """Who closes."""
+
+    device: str
+    signer: Signer
+    clock: Clock
+
+
+def _close(disk: Disk, folder: str, name: str, chain: ReadChain[LedgerRecord], closing: Closing) -> Recovery:
+    last = chain.lines[-1].place
+    named = {
+        (s.n, s.attempt) for line in chain.lines if isinstance(line.record, Segments) for s in line.record.segments
+    }
+    numbers = (layout.segment_numbers(file) for file in disk.names(folder))
+    past = sorted(n for n in numbers if n is not None and n not in named)
+    found = tuple(_found(disk, folder, n, attempt) for n, attempt in past[:MAX_FOUND])
+    record = RecordingRecovered(
+        last=last,
+        torn=chain.torn,
+        found=found,
+        found_beyond=max(0, len(past) - MAX_FOUND),
+        totals=totals(chain.lines),
+        tree=merkle_tree(chain.lines),
+    )
+    signed = Chain(closing.signer, closing.clock, closing.device, name, last.seq + 1, last.sha256)
+    taken = set(disk.names(folder))
+    path = next((n for n in range(layout.MAX_RECOVERIES) if layout.recovery_file(n) not in taken), None)
+    if path is None:
+        return Recovery(name, "damaged", last, f"{layout.MAX_RECOVERIES} recoveries were cut short")
+    file = disk.create(f"{folder}/{layout.recovery_file(path)}")
+    file.append(signed.next_line(record))
+    file.sync()
+    file.close()
+    disk.sync_folder(folder)
+    return Recovery(name, "recovered", signed.head, chain.fault)
+
+
+def _found(disk: Disk, folder: str, n: int, attempt: int) -> Found:
+    path = f"{folder}/{layout.segment_file(n, attempt)}"
+    size = disk.size(path) or 0
+    data = disk.read(path, MAX_SEGMENT_BYTES) if 0 < size <= MAX_SEGMENT_BYTES else b""
+    return Found(n=n, attempt=attempt, size=size, sha256=hashlib.sha256(data).hexdigest())
+
+
+def _earlier_recovery(
+    disk: Disk, folder: str, name: str, last: ReadLine[LedgerRecord], key: ec.EllipticCurvePublicKey
+) -> Line | None:
+    """The line of a recovery that was finished before; None when there is none."""
+    for n in range(layout.MAX_RECOVERIES):
+        path = f"{folder}/{layout.recovery_file(n)}"
+        if disk.size(path) is None:
+            continue
+        data = disk.read(path, records.MAX_PAYLOAD_BYTES * 2)
+        chain = read_chain(data, 0, key, records.decode_ledger, name, last.record.seq + 1, last.sha256)
+        if chain.lines and isinstance(chain.lines[0].record, RecordingRecovered):
+            return chain.lines[0].place
+    return None
+
+
+def _closing_line(data: bytes, key: ec.EllipticCurvePublicKey) -> Line | None:
+    """The last line, when it is ours and closes the recording; whether all before it is good is for `verify`."""
+    if not data.endswith(b"\n"):
+        return None
+    try:
+        signed = open_line(data[data.rfind(b"\n", 0, -1) + 1 : -1])
+        record = records.decode_ledger(signed.payload)
+    except EvidenceError:
+        return None
+    if not isinstance(record, RecordingClosed) or not verify_line(signed, key):
+        return None
+    return Line(stream=record.stream, seq=record.seq, sha256=signed.sha256)
+
+
+def _device_of(data: bytes) -> str:
+    try:
+        return records.decode_ledger(open_line(data.split(b"\n", 1)[0]).payload).device
+    except EvidenceError:
+        return ""

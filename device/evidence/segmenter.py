@@ -1,0 +1,211 @@
+"""Where one segment ends and the next begins, and what is missing in between. No I/O; recorder thread.
+
+A segment closes at the first keyframe at least 1 s after its start; after 1.5 s without a frame that was kept, or at the
+recording's end, as it stands. Sound that is there by then goes in, late sound joins a later segment: video never waits. While no
+picture comes, sound alone makes segments.
+
+Every frame between a recording's first and last is in a cut or in a `Missing` (E5): numbers that skip are frames that we
+did not keep, a jump in time without one is the camera's.
+"""
+
+import msgspec
+
+from device.media.frames import Frame, ParameterSets
+from device.media.ring import Claim, Ring
+
+SEGMENT_US = 1_000_000
+SILENCE_US = 1_500_000
+"""No frame kept for so long: what is there is closed as it stands."""
+LATE_AUDIO_US = 1_000_000
+"""How long the end of a recording waits for its last sound, once its video is in."""
+
+
+class Missing(msgspec.Struct, frozen=True):
+    """Frames in no segment: see `records.Gap`."""
+
+    cause: str
+    frames: int
+    first: int
+    last: int
+    from_us: int
+    to_us: int
+
+
+class Cut(msgspec.Struct, frozen=True):
+    """One segment's frames, whole GOPs where it closed at a keyframe, and what was missing before or within it."""
+
+    video: list[Frame]
+    audio: list[Frame]
+    end_us: int
+    missing: list[Missing]
+
+    @property
+    def start_us(self) -> int:
+        return self.video[0].at_us if self.video else self.audio[0].at_us
+
+
+class Segmenter:
+    """Reads one claim in order. `rewind` goes back to what the claim still pins, after a failed write."""
+
+    def __init__(
+        self, ring: Ring, claim: Claim, audio_from_us: int, period_us: int, after: Frame | None = None
+    ) -> None:
+        """`after`: the last frame of the recording that this one continues."""
+        self._ring = ring
+        self.claim = claim
+        self._audio_from_us = audio_from_us
+        self._period_us = period_us
+        self._next_video = claim.next_video
+        self._next_audio = claim.next_audio
+        self._after = after
+        self._last = after
+        self._last_durable = after
+        self.changed_sets = False
+
+    def first_keyframe(self) -> tuple[ParameterSets, Frame] | None:
+        """The first frame there is to read, once there is one."""
+        for sets, frames in self._unread():
+            if sets is not None:
+                return sets, frames[0]
+        return None
+
+    def next_cut(self, now_us: int, sets: ParameterSets) -> Cut | None:
+        """The next segment that can be closed now; None when there is none yet."""
+        video, end_us = self._closable(now_us, sets)
+        if not video:
+            return self._sound_alone(now_us)
+        cut = Cut(video, self._sound_before(end_us), end_us, self._missing_around(video))
+        self._last = video[-1]
+        self._next_video = video[-1].number + 1
+        self._next_audio = cut.audio[-1].number + 1 if cut.audio else self._next_audio
+        return cut
+
+    def settled(self, cuts: list[Cut]) -> None:
+        """These cuts are durable and recorded: the ring may let them go."""
+        for cut in cuts:
+            next_video = cut.video[-1].number + 1 if cut.video else self.claim.next_video
+            next_audio = cut.audio[-1].number + 1 if cut.audio else self.claim.next_audio
+            self._last_durable = cut.video[-1] if cut.video else self._last_durable
+            self._ring.advance(self.claim, next_video, next_audio)
+
+    def rewind(self) -> None:
+        """Go back to the last frame that is durable."""
+        self._next_video = self.claim.next_video
+        self._next_audio = self.claim.next_audio
+        self._last = self._last_durable
+
+    def ended(self, now_us: int) -> bool:
+        """Whether a claim that has an end has been read to it."""
+        to_us = self.claim.to_us
+        if to_us is None or not self._video_complete(now_us, to_us) or self._unread():
+            return False
+        return self._audio_complete(now_us, to_us) and not self._sound_before(to_us)
+
+    @property
+    def last_durable(self) -> Frame | None:
+        return self._last_durable
+
+    def missing_at_end(self) -> list[Missing]:
+        """What arrived after the last kept frame, before the end, and was not kept."""
+        to_us = self.claim.to_us
+        if self._last is None or to_us is None:
+            return []
+        missing = []
+        for refusal in self._ring.refusals(self._last.number + 1, self._ring.next_video_number):
+            if refusal.from_us < to_us:
+                fit = max(0, to_us - 1 - refusal.from_us) // self._period_us
+                last = min(refusal.last_number, refusal.first_number + fit)
+                count = last - refusal.first_number + 1
+                until_us = min(refusal.to_us, to_us)
+                missing.append(Missing(refusal.cause, count, refusal.first_number, last, refusal.from_us, until_us))
+        return missing
+
+    # -- video ----------------------------------------------------------------------------------------------------
+
+    def _unread(self) -> list[tuple[ParameterSets | None, list[Frame]]]:
+        """What can be read next. A recording begins with a keyframe that has its parameter sets."""
+        unread = self._ring.gops(self.claim, self._next_video)
+        if self._last is self._after:
+            while unread and (unread[0][0] is None or not unread[0][1][0].keyframe):
+                unread.pop(0)
+        return unread
+
+    def _closable(self, now_us: int, sets: ParameterSets) -> tuple[list[Frame], int]:
+        """The frames of a segment that can be closed, and where it ends; no frames when none can."""
+        gathered: list[Frame] = []
+        for gop_sets, frames in self._unread():
+            starts_anew = frames[0].keyframe
+            if starts_anew and gop_sets not in (None, sets):
+                self.changed_sets = True
+                return gathered, frames[0].at_us
+            long_enough = gathered and frames[0].at_us - gathered[0].at_us >= SEGMENT_US - self._period_us // 2
+            if starts_anew and long_enough:
+                return gathered, frames[0].at_us
+            gathered += frames
+        if not gathered:
+            return [], 0
+        to_us = self.claim.to_us
+        at_the_end = to_us is not None and self._video_complete(now_us, to_us)
+        if at_the_end or _silent(gathered[-1], now_us):
+            return gathered, gathered[-1].at_us + self._period_us
+        return [], 0
+
+    def _video_complete(self, now_us: int, to_us: int) -> bool:
+        newest_us = self._ring.newest_video_us
+        return (newest_us is not None and newest_us >= to_us) or now_us >= to_us + SILENCE_US
+
+    def _missing_around(self, video: list[Frame]) -> list[Missing]:
+        missing: list[Missing] = []
+        for before, after in zip([self._last, *video], video, strict=False):
+            if before is not None:
+                missing += self._missing_between(before, after)
+        return missing
+
+    def _missing_between(self, before: Frame, after: Frame) -> list[Missing]:
+        """What was refused; what was held and could not begin a recording; what the camera never gave."""
+
+        def gap(cause: str, first: int, last: int) -> Missing:
+            return Missing(cause, last - first + 1, first, last, before.at_us, after.at_us)
+
+        missing = []
+        first = before.number + 1
+        for refusal in self._ring.refusals(first, after.number - 1):
+            if refusal.first_number > first:
+                missing.append(gap("keyframe-awaited", first, refusal.first_number - 1))
+            missing.append(gap(refusal.cause, refusal.first_number, refusal.last_number))
+            first = refusal.last_number + 1
+        if first < after.number:
+            missing.append(gap("keyframe-awaited", first, after.number - 1))
+        expected_us = (after.number - before.number) * self._period_us
+        never_came = round((after.at_us - before.at_us - expected_us) / self._period_us)
+        if never_came >= 1:
+            missing.append(Missing("camera", never_came, before.number, after.number, before.at_us, after.at_us))
+        return missing
+
+    # -- sound ----------------------------------------------------------------------------------------------------
+
+    def _sound_before(self, end_us: int) -> list[Frame]:
+        """Unread packets that began before `end_us` and that the recording may keep (E1)."""
+        packets = self._ring.audio(self.claim, self._next_audio, end_us)
+        from_us = max(self._audio_from_us, self.claim.from_us)
+        return [p for p in packets if p.at_us >= from_us and p.flags.audio and not p.flags.muted]
+
+    def _sound_alone(self, now_us: int) -> Cut | None:
+        """Sound while no picture comes, a second at a time, or what is left of it at the recording's end."""
+        to_us = self.claim.to_us
+        at_the_end = to_us is not None and self._video_complete(now_us, to_us) and self._audio_complete(now_us, to_us)
+        if self.changed_sets or self._unread() or not (at_the_end or _silent(self._last, now_us)):
+            return None
+        audio = self._sound_before(now_us)
+        if not audio or (audio[-1].at_us - audio[0].at_us < SEGMENT_US and not at_the_end):
+            return None
+        self._next_audio = audio[-1].number + 1
+        return Cut([], audio, audio[-1].at_us + audio[-1].duration_us, [])
+
+    def _audio_complete(self, now_us: int, to_us: int) -> bool:
+        newest_us = self._ring.newest_audio_us
+        return newest_us is None or newest_us >= to_us or now_us >= to_us + LATE_AUDIO_US
+
+
+def _silent(last_kept: Frame | None, now_us: int) -> bool:
+    return last_kept is None or now_us - last_kept.at_us >= SILENCE_US

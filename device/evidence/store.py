@@ -1,0 +1,67 @@
+"""Room on the card, and the documents that records name by digest. Recorder thread.
+
+The reserve is allocated blocks: enough for what the ring holds and for the closing lines, so that a card that fills
+lets the open recording close and sign (E7). Nothing is ever deleted to make room but the reserve itself.
+"""
+
+import hashlib
+from collections.abc import Callable
+
+from device.errors import CannotPersist, CardFull
+from device.evidence import layout
+from device.evidence.disk import Disk
+
+CLOSING_BYTES = 4 * 1024 * 1024
+"""Closing records, the journal's lines and the file system's own needs, with room to spare."""
+LEAST_FREE_BYTES = 1024 * 1024
+"""With less than this and no reserve, not even the journal could say what happens."""
+
+
+class Reserve:
+    def __init__(self, disk: Disk, ring_cap_bytes: int) -> None:
+        self._disk = disk
+        self.size = ring_cap_bytes + CLOSING_BYTES
+
+    @property
+    def held(self) -> bool:
+        return self._disk.size(layout.RESERVE) is not None
+
+    def hold(self) -> bool:
+        """Set the room aside; False when there is not enough."""
+        if self.held:
+            return True
+        try:
+            self._disk.allocate(layout.RESERVE, self.size)
+        except CardFull:
+            return False
+        return True
+
+    def release(self) -> None:
+        if self.held:
+            self._disk.remove(layout.RESERVE)
+
+
+def keep_document(disk: Disk, folder: str, path_of: Callable[[str], str], document: bytes) -> str:
+    """Write a document under its digest unless it is there; durable on return. Its SHA-256 in hex."""
+    sha256 = hashlib.sha256(document).hexdigest()
+    path = path_of(sha256)
+    size = disk.size(path)
+    if size is None:
+        file = disk.create(path)
+        file.append(document)
+        file.sync()
+        file.close()
+        disk.sync_folder(folder)
+    elif size != len(document):
+        raise CannotPersist(f"{path}: {size} bytes where {len(document)} belong; keep the card, start with another")
+    return sha256
+
+
+def free_for_start(disk: Disk) -> None:
+    """`CardFull` when there is no room even for the journal's first lines."""
+    free = disk.free_bytes()
+    if disk.size(layout.RESERVE) is None and free < LEAST_FREE_BYTES:
+        raise CardFull(
+            f"{layout.EVIDENCE}: {free} bytes are free on the card and at least {LEAST_FREE_BYTES} are needed; "
+            "off-load recordings or use another card, then start again"
+        )

@@ -1,0 +1,112 @@
+"""The words of a verdict: five answers, apart, for each recording; and what was found, with its place. No I/O.
+
+An answer never says more than was checked, and *intact* needs the best of the first three.
+"""
+
+from typing import Literal
+
+import msgspec
+
+Content = Literal["matches", "altered"]
+Signed = Literal["trusted", "not-trusted"]
+Extent = Literal["closed", "power-loss", "open", "not-journaled", "unknown"]
+Read = Literal["sealed", "opened", "not-opened"]
+
+EXIT_INTACT = 0
+EXIT_ALTERED = 1
+EXIT_NOT_TRUSTED = 3
+EXIT_EXTENT = 4
+
+
+class Finding(msgspec.Struct, frozen=True, kw_only=True):
+    """One thing that is not as it should be, or that a reader should know.
+
+    `question` is the answer it bears on; `note` bears on none. `utc` and `offset_s` name the first second concerned.
+    """
+
+    question: Literal["content", "signer", "extent", "read", "note"]
+    place: str
+    what: str
+    utc: str | None = None
+    offset_s: float | None = None
+
+
+class Answers(msgspec.Struct, frozen=True, kw_only=True):
+    """`content`, `signer`, `extent`, `time`, `read`: each a verdict and the sentence that explains it."""
+
+    content: Content
+    content_said: str
+    signer: Signed
+    signer_said: str
+    extent: Extent
+    extent_said: str
+    time_said: str
+    read: Read
+    read_said: str
+
+    @property
+    def exit_status(self) -> int:
+        if self.content != "matches" or self.read == "not-opened":
+            return EXIT_ALTERED
+        if self.signer != "trusted":
+            return EXIT_NOT_TRUSTED
+        return EXIT_INTACT if self.extent == "closed" else EXIT_EXTENT
+
+    @property
+    def verdict(self) -> str:
+        """The short word for tables."""
+        if self.exit_status == EXIT_ALTERED:
+            return "ALTERED"
+        if self.exit_status == EXIT_NOT_TRUSTED:
+            return "signer not trusted"
+        words = {
+            "closed": "intact",
+            "power-loss": "unchanged; ended by power loss",
+            "open": "unchanged; still recording",
+            "not-journaled": "unchanged; journal not given",
+            "unknown": "unchanged; extent unproven",
+        }
+        return words[self.extent]
+
+
+class RecordingVerdict(msgspec.Struct, frozen=True, kw_only=True):
+    """A recording's answers, and the facts of its ledger. Times in µs of the boot clock, `seconds` of video.
+
+    `missing`: frames that signed gap records account for, by cause (`camera`: they never came)."""
+
+    recording: str
+    device: str
+    verdict: str
+    exit_status: int
+    answers: Answers
+    findings: tuple[Finding, ...]
+    trigger: str = ""
+    opened_utc: str = ""
+    pre_event_mode: str = ""
+    pre_event_asked_us: int = 0
+    pre_event_had_us: int = 0
+    seconds: float = 0.0
+    frames: int = 0
+    packets: int = 0
+    segments: int = 0
+    verified_segments: int = 0
+    unproven_files: int = 0
+    missing: dict[str, int] = {}
+    continues: str | None = None
+
+
+class CardVerdict(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything under one path. `foreign`: files that are none of ours, listed and not judged."""
+
+    path: str
+    verdict: str
+    exit_status: int
+    journal_said: str
+    findings: tuple[Finding, ...]
+    recordings: tuple[RecordingVerdict, ...]
+    foreign: tuple[str, ...]
+
+
+def worst(statuses: list[int]) -> int:
+    """The exit status that stands for several: altered, then not trusted, then extent unproven."""
+    return next((status for status in (EXIT_ALTERED, EXIT_NOT_TRUSTED, EXIT_EXTENT) if status in statuses), EXIT_INTACT)
