@@ -1,0 +1,118 @@
+"""`bodycam …`: the daemon on a device, and the readers on a laptop.
+
+Exit status: 0 as asked and intact; 1 content altered; 2 usage, configuration or a missing file; 3 signer not trusted;
+4 content and signer good, extent unproven; 78 a configuration that the daemon can't start with.
+"""
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from importlib.metadata import version
+from pathlib import Path
+
+from device.errors import BodycamError, ConfigurationError
+
+_DAEMON_EXAMPLE = "example: bodycam daemon --config /etc/bodycam/bodycam.toml"
+_STATUS_EXAMPLE = "example: bodycam status --file /run/bodycam/status.json"
+_VERIFY_EXAMPLE = "example: bodycam verify /mnt/card --trust agency-ca.pem"
+_EXPORT_EXAMPLE = (
+    "example: bodycam export /mnt/card/evidence/000001-0123456789abcdef --identity agency.key --trust agency-ca.pem "
+    "-o recording.mp4"
+)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    options = _parser().parse_args(arguments)
+    run: Callable[[argparse.Namespace], int] = options.run
+    try:
+        return run(options)
+    except BodycamError as failure:
+        print(f"bodycam: {failure}", file=sys.stderr)
+        return failure.exit_status
+    except KeyboardInterrupt:
+        print("bodycam: stopped", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        sys.stderr.close()
+        return 141
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="bodycam", description=__doc__, formatter_class=_Formatter)
+    parser.add_argument("--version", action="version", version=f"bodycam {version('bodycam')}")
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+
+    daemon = _command(commands, "daemon", "run the camera's controller", _DAEMON_EXAMPLE, _daemon)
+    daemon.add_argument("--config", type=Path, required=True, metavar="FILE", help="bodycam.toml")
+
+    status = _command(commands, "status", "say what the daemon is doing", _STATUS_EXAMPLE, _status)
+    status.add_argument("--file", type=Path, default=Path("/run/bodycam/status.json"), metavar="FILE")
+    status.add_argument("--json", action="store_true", help="for programs")
+
+    verify = _command(
+        commands, "verify", "is this what the device recorded, all of it, and only it?", _VERIFY_EXAMPLE, _verify
+    )
+    verify.add_argument("paths", type=Path, nargs="+", metavar="PATH", help="a card, or a recording's folder on one")
+    verify.add_argument("--trust", type=Path, required=True, metavar="CA.pem", help="the agency's CA certificate")
+    verify.add_argument("--identity", type=Path, metavar="KEY", help="also open and decode, with this age identity")
+    verify.add_argument("--head", metavar="SHA256", help="a journal line known from outside: it must be in the journal")
+    verify.add_argument("--json", action="store_true", help="for programs")
+
+    export = _command(commands, "export", "write a recording as a playable MP4", _EXPORT_EXAMPLE, _export)
+    export.add_argument("recording", type=Path, metavar="RECORDING", help="a recording's folder on a card")
+    export.add_argument("--identity", type=Path, required=True, metavar="KEY", help="the agency's age identity")
+    export.add_argument("--trust", type=Path, metavar="CA.pem", help="judge the signer too")
+    export.add_argument("-o", "--output", type=Path, required=True, metavar="FILE.mp4")
+    export.add_argument("--json", action="store_true", help="for programs")
+    return parser
+
+
+class _Formatter(argparse.RawDescriptionHelpFormatter):
+    """Keeps the lines of descriptions and examples as they are."""
+
+
+def _command(
+    commands: "argparse._SubParsersAction[argparse.ArgumentParser]",
+    name: str,
+    what: str,
+    example: str,
+    run: Callable[[argparse.Namespace], int],
+) -> argparse.ArgumentParser:
+    parser = commands.add_parser(name, help=what, description=what, epilog=example, formatter_class=_Formatter)
+    parser.set_defaults(run=run)
+    return parser
+
+
+def _daemon(options: argparse.Namespace) -> int:
+    """The Raspberry Pi's parts are not in this build: say so, after the configuration was checked."""
+    from device.config import read_configuration
+
+    try:
+        read_configuration(options.config)
+    except ConfigurationError as failure:
+        print(f"bodycam: {failure}", file=sys.stderr)
+        return failure.daemon_exit_status
+    print(
+        f"bodycam: {options.config}: good, but this build drives no Raspberry Pi camera yet; "
+        "on a bench run `bodycam-sim daemon --config FILE`",
+        file=sys.stderr,
+    )
+    return ConfigurationError.daemon_exit_status
+
+
+def _status(options: argparse.Namespace) -> int:
+    from device.readers import show_status
+
+    return show_status(options.file, as_json=options.json)
+
+
+def _verify(options: argparse.Namespace) -> int:
+    from device.readers import show_verification
+
+    return show_verification(options.paths, options.trust, options.identity, options.head, as_json=options.json)
+
+
+def _export(options: argparse.Namespace) -> int:
+    from device.readers import show_export
+
+    return show_export(options.recording, options.identity, options.trust, options.output, as_json=options.json)

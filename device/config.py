@@ -1,0 +1,200 @@
+"""`bodycam.toml`, read once into one frozen object. Every key has bounds and a unit; an unknown key is an error.
+
+Relative paths are relative to the configuration file's folder.
+"""
+
+import hashlib
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+
+from device.errors import ConfigurationError
+from device.policy.document import MAX_DOCUMENT_BYTES, DocumentError, parse_document
+from device.policy.model import Policy, parse_policy
+
+MIB = 1024 * 1024
+BASE_BYTES = 70 * MIB
+"""The daemon without its ring: measured on the twin without OpenCV, see docs/benchmarks.md."""
+SYSTEM_BYTES = 160 * MIB
+"""What a 64-bit Raspberry Pi OS Lite keeps for itself on a Zero 2 W."""
+RING_OVERHEAD = 1.06
+"""Resident memory over the ring's payload: measured, see docs/benchmarks.md."""
+STALL_S = 10
+"""How long a card may stall before the ring refuses frames, at the configured bit rate."""
+
+_Path = Annotated[str, msgspec.Meta(min_length=1, max_length=400)]
+_Pin = Annotated[int, msgspec.Meta(ge=0, le=27)]
+_Recipient = Annotated[str, msgspec.Meta(pattern="^age1[0-9a-z]{50,70}$")]
+
+
+class _Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The root of the tables."""
+
+
+class Device(_Table, frozen=True):
+    """`id` stands in every record."""
+
+    id: Annotated[str, msgspec.Meta(pattern="^[A-Za-z0-9][A-Za-z0-9._-]{0,31}$")]
+
+
+class Card(_Table, frozen=True):
+    """Where evidence goes: a folder on a partition of its own. Below `full_below_mib` free no recording starts."""
+
+    path: _Path
+    full_below_mib: Annotated[int, msgspec.Meta(ge=4, le=65_536)] = 64
+
+
+class Identity(_Table, frozen=True):
+    """The device's certificate (DER), its key (PEM; development only), the agency's provisioning statement (one line),
+    and the certificate of the agency's provisioner (DER)."""
+
+    certificate: _Path
+    key: _Path
+    provisioning: _Path
+    provisioner: _Path
+
+
+class PolicyFile(_Table, frozen=True):
+    file: _Path
+
+
+class Recipients(_Table, frozen=True):
+    """Who can open: `footage` pictures and sound, `context` names and places. age recipients."""
+
+    footage: Annotated[tuple[_Recipient, ...], msgspec.Meta(min_length=1, max_length=8)]
+    context: Annotated[tuple[_Recipient, ...], msgspec.Meta(min_length=1, max_length=8)]
+
+
+class Camera(_Table, frozen=True):
+    width: Annotated[int, msgspec.Meta(ge=160, le=1920, multiple_of=2)] = 1920
+    height: Annotated[int, msgspec.Meta(ge=90, le=1088, multiple_of=2)] = 1080
+    rate_hz: Annotated[int, msgspec.Meta(ge=5, le=60)] = 30
+    bitrate_bps: Annotated[int, msgspec.Meta(ge=50_000, le=25_000_000)] = 8_000_000
+
+    @property
+    def period_us(self) -> int:
+        return round(1_000_000 / self.rate_hz)
+
+
+class Microphone(_Table, frozen=True):
+    enabled: bool = True
+
+
+class RingSize(_Table, frozen=True):
+    """The ring's cap on payload, in MiB."""
+
+    cap_mib: Annotated[int, msgspec.Meta(ge=1, le=4096)] = 64
+
+
+class Board(_Table, frozen=True):
+    """GPIO numbers (BCM). Buttons close to ground."""
+
+    record_button: _Pin = 17
+    function_button: _Pin = 27
+    recording_light: _Pin = 22
+    ready_light: _Pin = 23
+    buzzer: _Pin = 24
+    vibration: _Pin = 25
+    debounce_ms: Annotated[int, msgspec.Meta(ge=1, le=100)] = 20
+
+
+class Service(_Table, frozen=True):
+    """The status file is on a file system in memory."""
+
+    status_file: _Path = "/run/bodycam/status.json"
+
+
+class _Document(_Table, frozen=True):
+    device: Device
+    card: Card
+    identity: Identity
+    policy: PolicyFile
+    recipients: Recipients
+    camera: Camera = Camera()
+    microphone: Microphone = Microphone()
+    ring: RingSize = RingSize()
+    board: Board = Board()
+    service: Service = Service()
+
+
+class Configuration(msgspec.Struct, frozen=True):
+    """The configuration and the policy that it names, with the bytes that records refer to by digest."""
+
+    path: Path
+    tables: _Document
+    sha256: str
+    policy: Policy
+    policy_document: bytes
+    policy_sha256: str
+
+    def at(self, path: str) -> Path:
+        """A path of the configuration's, relative to its folder."""
+        return self.path.parent / path
+
+    @property
+    def ring_cap_bytes(self) -> int:
+        return self.tables.ring.cap_mib * MIB
+
+    @property
+    def settings_sha256(self) -> str:
+        """The sensor and encoder settings, by digest."""
+        return hashlib.sha256(msgspec.json.encode(self.tables.camera)).hexdigest()
+
+
+def read_configuration(path: Path) -> Configuration:
+    """Read and check everything that can be checked without touching hardware; `ConfigurationError` otherwise."""
+    document = _read(path, "give the path of a bodycam.toml")
+    try:
+        tables = parse_document(document, _Document)
+    except DocumentError as failure:
+        raise ConfigurationError(f"{path}: {failure}") from failure
+    policy_path = path.parent / tables.policy.file
+    policy_document = _read(policy_path, "[policy] file must name a policy document")
+    try:
+        policy = parse_policy(policy_document)
+    except DocumentError as failure:
+        raise ConfigurationError(f"{policy_path}: {failure}") from failure
+    configuration = Configuration(
+        path=path,
+        tables=tables,
+        sha256=hashlib.sha256(document).hexdigest(),
+        policy=policy,
+        policy_document=policy_document,
+        policy_sha256=hashlib.sha256(policy_document).hexdigest(),
+    )
+    _check_ring_holds(configuration)
+    return configuration
+
+
+def check_memory(configuration: Configuration, memory_bytes: int) -> None:
+    """Refuse a ring that this board's memory can't hold beside the daemon and the system."""
+    segments = 2 * configuration.tables.camera.bitrate_bps // 8
+    needed = BASE_BYTES + SYSTEM_BYTES + segments + int(RING_OVERHEAD * configuration.ring_cap_bytes)
+    if needed > memory_bytes:
+        raise ConfigurationError(
+            f"{configuration.path}: ring.cap_mib is {configuration.tables.ring.cap_mib}: with it the daemon and the "
+            f"system need {needed // MIB} MiB and this board has {memory_bytes // MIB} MiB; lower ring.cap_mib, or "
+            "camera.bitrate_bps or the policy's pre_event.length_s with it"
+        )
+
+
+def _check_ring_holds(configuration: Configuration) -> None:
+    """Refuse a ring that can't hold the pre-event time and a stall of the card."""
+    camera = configuration.tables.camera
+    seconds = configuration.policy.pre_event.length_s + 1 + STALL_S
+    needed = seconds * camera.bitrate_bps // 8
+    if configuration.ring_cap_bytes < needed:
+        raise ConfigurationError(
+            f"{configuration.path}: ring.cap_mib is {configuration.tables.ring.cap_mib}: {seconds} s at "
+            f"{camera.bitrate_bps} bit/s (pre-event, one segment, and a stall of {STALL_S} s) need at least "
+            f"{-(-needed // MIB)}; raise ring.cap_mib or lower camera.bitrate_bps"
+        )
+
+
+def _read(path: Path, way_out: str) -> bytes:
+    try:
+        with path.open("rb") as file:
+            return file.read(MAX_DOCUMENT_BYTES + 1)
+    except OSError as failure:
+        raise ConfigurationError(f"{path}: {failure.strerror}; {way_out}") from failure

@@ -1,0 +1,294 @@
+"""The composition root: the only place that names concrete parts, for the device and for the twin alike.
+
+The camera is started first, so that the pre-event window fills while everything that can wait is made. Threads: the
+hardware's own, one for the control loop, one for the recorder; the main thread waits for a signal.
+"""
+
+import hashlib
+import logging
+import signal
+import sys
+from collections.abc import Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Protocol
+
+import msgspec
+
+from device.clock import Clock, Latch, Part, Runner, Wake, hold_signals, wait_for_signal
+from device.config import Camera, Configuration, check_memory, read_configuration
+from device.control import Control, capture_flags
+from device.controls.board import Board, PinFactory
+from device.errors import BodycamError, CardFull, ConfigurationError, EvidenceError
+from device.evidence import layout, records
+from device.evidence.disk import Disk
+from device.evidence.envelope import open_line
+from device.evidence.identity import FileSigner, load_certificate, p256_key
+from device.evidence.journal import Journal
+from device.evidence.recorder import Recorder
+from device.evidence.records import Boot, PolicyName, Software
+from device.evidence.seal import Sealer
+from device.evidence.store import Reserve, free_for_start, keep_document
+from device.evidence.writer import Facts
+from device.media.fmp4 import AudioFormat
+from device.media.ring import Ring
+from device.media.sink import EncoderSink
+from device.policy import machine
+from device.policy.inputs import Input
+from device.service.notify import Notifier
+from device.service.status import StatusFile
+
+STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+STOP_LIMIT_S = 20.0
+"""Within the unit's TimeoutStopSec: an open recording closes in a second or two."""
+JOIN_LIMIT_S = 5.0
+MAX_IDENTITY_BYTES = 256 * 1024
+
+log = logging.getLogger("bodycam")
+
+
+class CameraDriver(Protocol):
+    """What the daemon needs of a camera. `first_timestamp_us`: the boot time at which its encoder counts zero."""
+
+    def first_timestamp_us(self) -> int: ...
+
+    def start(self, sink: EncoderSink) -> None: ...
+
+    def stop(self) -> None: ...
+
+    def force_keyframe(self) -> None: ...
+
+
+class MicrophoneDriver(Protocol):
+    """AAC packets. `extradata` is the AudioSpecificConfig."""
+
+    @property
+    def extradata(self) -> bytes: ...
+
+    @property
+    def sample_rate_hz(self) -> int: ...
+
+    @property
+    def channels(self) -> int: ...
+
+    def first_timestamp_us(self) -> int: ...
+
+    def start(self, sink: EncoderSink) -> None: ...
+
+    def stop(self) -> None: ...
+
+
+class Hardware(Protocol):
+    """Where the parts come from: a Pi, or the twin. `parts` are what the hardware wants run beside the daemon's own."""
+
+    @property
+    def clock(self) -> Clock: ...
+
+    @property
+    def memory_bytes(self) -> int: ...
+
+    def camera(self, settings: Camera) -> CameraDriver: ...
+
+    def microphone(self) -> MicrophoneDriver: ...
+
+    def pin_factory(self) -> PinFactory: ...
+
+    def disk(self, root: Path) -> Disk: ...
+
+    def parts(self) -> Sequence[tuple[Part, Wake]]: ...
+
+
+class Daemon:
+    """Everything built and not yet running: `parts` in the order in which one scheduler would call them."""
+
+    def __init__(self, configuration: Configuration, hardware: Hardware) -> None:
+        tables = configuration.tables
+        check_memory(configuration, hardware.memory_bytes)
+        self.clock = hardware.clock
+        self.finished = Latch()
+        self.failure: Exception | None = None
+        card = configuration.at(tables.card.path)
+        if not card.is_dir():
+            raise ConfigurationError(
+                f"{configuration.path}: card.path is {tables.card.path!r}: no such folder; mount the evidence partition"
+            )
+        control_wake, recorder_wake = Wake(), Wake()
+        state = machine.initial_state(configuration.policy, self.clock.now_us())
+        self.ring = Ring(
+            window_us=configuration.policy.pre_event.length_s * 1_000_000,
+            cap_bytes=configuration.ring_cap_bytes,
+            flags=capture_flags(machine.capture(state, configuration.policy)),
+            on_keyframe=recorder_wake.ring,
+        )
+        self.camera = hardware.camera(tables.camera)
+        self.camera.start(EncoderSink(self.ring, self.camera.first_timestamp_us))
+        self.microphone = hardware.microphone() if tables.microphone.enabled else None
+        if self.microphone is not None:
+            self.microphone.start(EncoderSink(self.ring, self.microphone.first_timestamp_us))
+        disk = hardware.disk(card)
+        self._notifier = Notifier()
+        self.recorder = self._recorder(configuration, disk, state, recorder_wake)
+        self.board = Board(tables.board, hardware.pin_factory(), self.clock, control_wake.ring)
+        self._status_file = StatusFile(configuration.at(tables.service.status_file))
+        self.control = Control(
+            clock=self.clock,
+            wake=control_wake,
+            policy=configuration.policy,
+            device=tables.device.id,
+            state=state,
+            ring=self.ring,
+            recorder=self.recorder,
+            camera=self.camera,
+            has_microphone=self.microphone is not None,
+            board=self.board,
+            notifier=self._notifier,
+            status_file=self._status_file,
+            on_finished=self.finished.set,
+        )
+        self.parts: list[tuple[Part, Wake]] = [
+            *hardware.parts(),
+            (self.control, control_wake),
+            (self.recorder, recorder_wake),
+        ]
+
+    def _recorder(self, configuration: Configuration, disk: Disk, state: machine.State, wake: Wake) -> Recorder:
+        tables = configuration.tables
+        certificate = _read(configuration.at(tables.identity.certificate), "the device's certificate (DER)")
+        provisioner = _read(configuration.at(tables.identity.provisioner), "the provisioner's certificate (DER)")
+        provisioning = _provisioning(configuration, certificate)
+        try:
+            key = p256_key(load_certificate(certificate))
+        except EvidenceError as failure:
+            raise ConfigurationError(f"{tables.identity.certificate}: {failure}") from failure
+        signer = FileSigner(configuration.at(tables.identity.key), certificate)
+        policy = PolicyName(
+            id=configuration.policy.id, version=configuration.policy.version, sha256=configuration.policy_sha256
+        )
+        software = Software(
+            version=f"bodycam {version('bodycam')}",
+            machine=machine.MACHINE_VERSION,
+            configuration_sha256=configuration.sha256,
+        )
+        footage = Sealer(tables.recipients.footage, "recipients.footage")
+        context = Sealer(tables.recipients.context, "recipients.context")
+        free_for_start(disk)
+        journal = Journal(disk, signer, self.clock, tables.device.id, provisioning, key)
+        journal.begin(
+            Boot(
+                epoch="000000",
+                previous=None,
+                reason="start",
+                certificate_sha256=signer.certificate_sha256,
+                policy=policy,
+                software=software,
+                state=msgspec.json.encode(state).decode(),
+            )
+        )
+        keep_document(disk, layout.IDENTITY, layout.certificate_file, certificate)
+        keep_document(disk, layout.IDENTITY, layout.certificate_file, provisioner)
+        keep_document(disk, layout.POLICY, layout.policy_file, configuration.policy_document)
+        return Recorder(
+            disk=disk,
+            ring=self.ring,
+            clock=self.clock,
+            wake=wake,
+            signer=signer,
+            key=key,
+            journal=journal,
+            footage=footage,
+            context=context,
+            facts=Facts(
+                device=tables.device.id,
+                certificate_sha256=signer.certificate_sha256,
+                policy=policy,
+                software=software,
+                settings_sha256=configuration.settings_sha256,
+                audio=_audio_format(self.microphone),
+            ),
+            reserve=Reserve(disk, configuration.ring_cap_bytes),
+            full_below_bytes=tables.card.full_below_mib * 1024 * 1024,
+            period_us=tables.camera.period_us,
+            tell=self._tell,
+        )
+
+    def _tell(self, came: Input) -> None:
+        """What the recorder has to say to the control loop, which is made after it."""
+        self.control.tell(came)
+
+    def run(self) -> int:
+        """Run until a signal asks to stop or a part fails; the exit status. Main thread."""
+        runners = [Runner(part, wake, self.clock, self._part_failed) for part, wake in self.parts]
+        for runner in runners:
+            runner.start()
+        name = wait_for_signal(STOP_SIGNALS, self.finished)
+        if name:
+            log.info("%s: closing what is open", name)
+            self._notifier.stopping()
+            self.control.ask_shutdown()
+        ended = self.finished.wait(STOP_LIMIT_S)
+        for runner in reversed(runners):
+            ended = runner.stop(JOIN_LIMIT_S) and ended
+        self.close()
+        return 0 if ended and self.failure is None else 1
+
+    def close(self) -> None:
+        """Let the hardware go. Nothing runs any more."""
+        self.camera.stop()
+        if self.microphone is not None:
+            self.microphone.stop()
+        self.board.close()
+        self._status_file.remove()
+        self._notifier.close()
+
+    def _part_failed(self, part: Part, failure: Exception) -> None:
+        """A part can't go on: end, so that systemd starts anew and recovery closes what is open."""
+        log.critical("%s failed: %s", part.name, failure, exc_info=failure)
+        self.failure = failure
+        self.finished.set()
+
+
+def run_daemon(config_path: Path, hardware: Hardware) -> int:
+    """`bodycam daemon`: 0 after a clean stop, 78 for what an operator must change, 1 for a part that failed."""
+    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(name)s: %(message)s")
+    hold_signals(STOP_SIGNALS)
+    try:
+        return Daemon(read_configuration(config_path), hardware).run()
+    except (ConfigurationError, CardFull) as failure:
+        print(f"bodycam: {failure}", file=sys.stderr)
+        return ConfigurationError.daemon_exit_status
+    except BodycamError as failure:
+        print(f"bodycam: {failure}", file=sys.stderr)
+        return 1
+
+
+def _provisioning(configuration: Configuration, certificate: bytes) -> bytes:
+    """The agency's statement about this device: one line, without its newline."""
+    path = configuration.at(configuration.tables.identity.provisioning)
+    line = _read(path, "the agency's provisioning statement").rstrip(b"\n")
+    try:
+        statement = records.decode_provisioned(open_line(line).payload)
+    except EvidenceError as failure:
+        raise ConfigurationError(f"{path}: {failure}; ask the agency for a new statement") from failure
+    device = configuration.tables.device.id
+    if statement.device != device or statement.certificate_sha256 != hashlib.sha256(certificate).hexdigest():
+        raise ConfigurationError(
+            f"{path}: it is about the device {statement.device} and another certificate than that of {device}; "
+            "ask the agency for this device's statement"
+        )
+    return line
+
+
+def _audio_format(microphone: MicrophoneDriver | None) -> AudioFormat | None:
+    if microphone is None:
+        return None
+    return AudioFormat(
+        sample_rate_hz=microphone.sample_rate_hz, channels=microphone.channels, config=microphone.extradata
+    )
+
+
+def _read(path: Path, what: str) -> bytes:
+    try:
+        with path.open("rb") as file:
+            return file.read(MAX_IDENTITY_BYTES)
+    except OSError as failure:
+        raise ConfigurationError(f"{path}: {failure.strerror}; it must hold {what}") from failure

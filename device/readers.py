@@ -1,0 +1,173 @@
+"""What the readers show: progress bars, tables and colour in a terminal, JSON for programs. No judgement is made here."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import msgspec
+from cryptography import x509
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
+from rich.table import Column, Table
+
+from device.errors import UsageError
+from device.evidence.identity import load_anchors
+from device.evidence.opening import Identity, check_plaintext, write_mp4
+from device.evidence.records import RecordingOpened, Segment
+from device.evidence.verdicts import EXIT_ALTERED, CardVerdict, Finding, RecordingVerdict, worst
+from device.evidence.verify import Opener, Progressing, is_recording, total_bytes, verify
+from device.service.status import read_status
+
+_COLOURS = {0: "green", 1: "bold red", 3: "magenta", 4: "yellow"}
+
+
+def show_status(path: Path, *, as_json: bool) -> int:
+    status = read_status(path)
+    if as_json:
+        _print_json(status)
+        return 0
+    table = Table.grid(padding=(0, 2))
+    for key, value in msgspec.to_builtins(status).items():
+        table.add_row(key, escape(", ".join(value) if isinstance(value, list) else str(value)))
+    Console().print(table)
+    return 0
+
+
+def show_verification(paths: list[Path], trust: Path, identity: Path | None, head: str | None, *, as_json: bool) -> int:
+    anchors = load_anchors(trust)
+    opener = _opener(Identity(identity)) if identity is not None else None
+    verdicts = [_verified(path, anchors, opener, head, quiet=as_json) for path in paths]
+    if as_json:
+        _print_json(verdicts)
+    else:
+        console = Console()
+        for verdict in verdicts:
+            _show_card(console, verdict)
+    return worst([verdict.exit_status for verdict in verdicts])
+
+
+def show_export(recording: Path, identity_path: Path, trust: Path | None, output: Path, *, as_json: bool) -> int:
+    """Verify, then write. Nothing is written of a recording whose content is altered."""
+    if not is_recording(recording):
+        raise UsageError(f"{recording}: not a recording's folder; it is named like 000001-0123456789abcdef")
+    identity = Identity(identity_path)
+    anchors = load_anchors(trust) if trust is not None else ()
+    kept: list[tuple[RecordingOpened, list[Segment]]] = []
+
+    def keep(folder: Path, opened: RecordingOpened, segments: list[Segment], progress: Progressing) -> list[Finding]:
+        kept.append((opened, segments))
+        return check_plaintext(folder, opened, segments, identity, progress)
+
+    verdict = _verified(recording, anchors, Opener(keep), None, quiet=as_json)
+    judged = verdict.recordings[0]
+    written = 0
+    if judged.exit_status != EXIT_ALTERED and kept:
+        opened, segments = kept[-1]
+        with _progress(sum(s.file.size for s in segments), "writing", quiet=as_json) as advance:
+            written = write_mp4(recording, opened, segments, identity, output, advance)
+    status = _export_status(judged, trusted=trust is not None)
+    if as_json:
+        _print_json({"recording": judged, "output": str(output) if written else None, "bytes": written})
+    else:
+        console = Console()
+        _show_recording(console, judged)
+        said = f"{output}: {written} bytes" if written else f"nothing written: {judged.answers.content_said}"
+        console.print(escape(said), highlight=False)
+        if trust is None:
+            console.print("the signer was not judged: give --trust CA.pem")
+    return status
+
+
+def _export_status(judged: RecordingVerdict, *, trusted: bool) -> int:
+    """Without --trust the signer is not a question."""
+    if trusted or judged.exit_status == EXIT_ALTERED:
+        return judged.exit_status
+    return 0 if judged.answers.extent == "closed" else 4
+
+
+def _verified(
+    path: Path, anchors: tuple[x509.Certificate, ...], opener: Opener | None, head: str | None, *, quiet: bool
+) -> CardVerdict:
+    passes = 2 if opener is not None else 1
+    with _progress(passes * total_bytes(path), "verifying", quiet=quiet) as advance:
+        return verify(path, anchors, opener=opener, head=head, progress=advance)
+
+
+def _opener(identity: Identity) -> Opener:
+    def check(folder: Path, opened: RecordingOpened, segments: list[Segment], progress: Progressing) -> list[Finding]:
+        return check_plaintext(folder, opened, segments, identity, progress)
+
+    return Opener(check)
+
+
+def _show_card(console: Console, verdict: CardVerdict) -> None:
+    console.rule(escape(verdict.path))
+    for recording in verdict.recordings:
+        _show_recording(console, recording)
+    if verdict.recordings:
+        console.print(recordings_table(verdict.recordings))
+    for finding in verdict.findings:
+        _show_finding(console, finding)
+    for name in verdict.foreign:
+        console.print(f"not ours, not judged: {escape(name)}", style="dim", highlight=False)
+    colour = _COLOURS[verdict.exit_status]
+    console.print(f"[{colour}]{verdict.verdict}[/]; {escape(verdict.journal_said)}", highlight=False)
+
+
+def recordings_table(recordings: tuple[RecordingVerdict, ...]) -> Table:
+    table = Table(
+        Column("recording", no_wrap=True), "trigger", "pre-event asked/had", "seconds", "frames", "segments", "verdict"
+    )
+    for recording in recordings:
+        asked, had = recording.pre_event_asked_us / 1e6, recording.pre_event_had_us / 1e6
+        table.add_row(
+            recording.recording,
+            escape(recording.trigger),
+            f"{asked:.0f} / {had:.1f} s",
+            f"{recording.seconds:.1f}",
+            str(recording.frames),
+            f"{recording.verified_segments}/{recording.segments}",
+            f"[{_COLOURS[recording.exit_status]}]{recording.verdict}[/]",
+        )
+    return table
+
+
+def _show_recording(console: Console, recording: RecordingVerdict) -> None:
+    answers = recording.answers
+    table = Table.grid(padding=(0, 2))
+    table.add_row(f"[bold]{recording.recording}[/]", f"[{_COLOURS[recording.exit_status]}]{recording.verdict}[/]")
+    for question, said in (
+        ("content", answers.content_said),
+        ("signer", answers.signer_said),
+        ("extent", answers.extent_said),
+        ("time", answers.time_said),
+        ("read", answers.read_said),
+    ):
+        table.add_row(f"  {question}", escape(said))
+    console.print(table)
+    for finding in recording.findings:
+        _show_finding(console, finding)
+
+
+def _show_finding(console: Console, finding: Finding) -> None:
+    when = f" ({finding.utc}, {finding.offset_s} s into the recording)" if finding.utc else ""
+    style = "dim" if finding.question == "note" else "red"
+    console.print(f"  {escape(finding.place)}: {escape(finding.what)}{when}", style=style, highlight=False)
+
+
+@contextmanager
+def _progress(total: int, what: str, *, quiet: bool) -> Iterator[Progressing]:
+    """A bar on standard error, when that is a terminal."""
+    if quiet or not sys.stderr.isatty():
+        yield lambda _: None
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(what, total=total)
+        yield lambda count: bar.advance(task, count)
+
+
+def _print_json(what: object) -> None:
+    sys.stdout.write(msgspec.json.format(msgspec.json.encode(what)).decode() + "\n")
