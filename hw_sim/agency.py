@@ -1,0 +1,193 @@
+"""A demonstration agency: a CA, a provisioner, a device's certificate and keys, made at run time for a bench.
+
+Never for a real device: the keys are plain files. The private halves that open footage and context are written beside
+the public ones, in a folder of their own, as an agency would keep them off the device.
+"""
+
+import hashlib
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import msgspec
+import pyrage
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from device.evidence import records
+from device.evidence.envelope import low_s, sign_line
+from device.evidence.identity import Role
+from device.evidence.records import Provisioned
+
+VALID_DAYS = 3650
+VIRTUAL_TIME_BEGINS = datetime(2026, 1, 1, tzinfo=UTC)
+"""Simulated wall clocks show times from here on; certificates are valid then too."""
+
+
+class KeySigner:
+    """A private key in memory."""
+
+    def __init__(self, key: ec.EllipticCurvePrivateKey, certificate: bytes) -> None:
+        self._key = key
+        self.certificate_sha256 = hashlib.sha256(certificate).hexdigest()
+
+    def sign(self, message: bytes) -> bytes:
+        return low_s(self._key.sign(message, ec.ECDSA(hashes.SHA256())))
+
+
+class Issued(msgspec.Struct, frozen=True):
+    """A key and its certificate (DER)."""
+
+    key: ec.EllipticCurvePrivateKey
+    certificate: bytes
+
+    @property
+    def signer(self) -> KeySigner:
+        return KeySigner(self.key, self.certificate)
+
+
+class Agency:
+    """One agency: what it issues, and the identities that open what its devices record."""
+
+    def __init__(self, name: str = "Demo Agency", now: datetime | None = None) -> None:
+        self.name = name
+        self._now = now or datetime.now(UTC)
+        self._ca_key = ec.generate_private_key(ec.SECP256R1())
+        self.ca = self._self_signed()
+        self.provisioner = self.issue(f"{name} provisioner", Role.PROVISIONING)
+        self.footage = pyrage.x25519.Identity.generate()
+        self.context = pyrage.x25519.Identity.generate()
+
+    def issue(self, common_name: str, role: Role, valid_days: int = VALID_DAYS) -> Issued:
+        key = ec.generate_private_key(ec.SECP256R1())
+        certificate = (
+            self._builder(common_name, key.public_key(), valid_days)
+            .issuer_name(self.ca.subject)
+            .add_extension(x509.ExtendedKeyUsage([role.oid]), critical=True)
+            .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+            .sign(self._ca_key, hashes.SHA256())
+        )
+        return Issued(key, certificate.public_bytes(serialization.Encoding.DER))
+
+    def provision(self, device: str, certificate: bytes) -> bytes:
+        """Line 0 of the device's journal, without its newline."""
+        statement = Provisioned(
+            format=records.FORMAT,
+            device=device,
+            agency=self.name,
+            certificate_sha256=hashlib.sha256(certificate).hexdigest(),
+            key_protection="file",
+            utc=self._now.strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
+        )
+        return sign_line(self.provisioner.signer, records.PROVISIONING_TYPE, records.encode(statement))
+
+    @property
+    def footage_recipient(self) -> str:
+        return str(self.footage.to_public())
+
+    @property
+    def context_recipient(self) -> str:
+        return str(self.context.to_public())
+
+    def ca_pem(self) -> bytes:
+        return self.ca.public_bytes(serialization.Encoding.PEM)
+
+    def _self_signed(self) -> x509.Certificate:
+        return (
+            self._builder(f"{self.name} CA", self._ca_key.public_key(), VALID_DAYS)
+            .issuer_name(_name(f"{self.name} CA"))
+            .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+            .sign(self._ca_key, hashes.SHA256())
+        )
+
+    def _builder(self, name: str, key: ec.EllipticCurvePublicKey, valid_days: int) -> x509.CertificateBuilder:
+        return (
+            x509.CertificateBuilder()
+            .subject_name(_name(name))
+            .public_key(key)
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(min(self._now - timedelta(days=1), VIRTUAL_TIME_BEGINS))
+            .not_valid_after(self._now + timedelta(days=valid_days))
+        )
+
+
+def _name(common_name: str) -> x509.Name:
+    return x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, common_name)])
+
+
+class Bench(msgspec.Struct, frozen=True):
+    """Where a bench's files are. `agency` holds what would never be on the device."""
+
+    root: Path
+
+    @property
+    def config(self) -> Path:
+        return self.root / "device" / "bodycam.toml"
+
+    @property
+    def card(self) -> Path:
+        return self.root / "card"
+
+    @property
+    def trust(self) -> Path:
+        return self.root / "agency" / "ca.pem"
+
+    @property
+    def footage_identity(self) -> Path:
+        return self.root / "agency" / "footage.key"
+
+    @property
+    def context_identity(self) -> Path:
+        return self.root / "agency" / "context.key"
+
+    @property
+    def status_file(self) -> Path:
+        return self.root / "device" / "status.json"
+
+
+def lay_out_bench(
+    root: Path, agency: Agency, device: str, policy: bytes, tables: dict[str, dict[str, int | bool]]
+) -> Bench:
+    """Write a bench: agency, device identity, policy, configuration, and an empty card. `root` must be new or empty."""
+    bench = Bench(root)
+    for folder in (root / "agency", root / "device", bench.card):
+        folder.mkdir(parents=True)
+    ledger = agency.issue(device, Role.LEDGER)
+    private = ledger.key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    bench.trust.write_bytes(agency.ca_pem())
+    _write_private(bench.footage_identity, f"{agency.footage}\n".encode())
+    _write_private(bench.context_identity, f"{agency.context}\n".encode())
+    _write_private(root / "device" / "device.key", private)
+    (root / "device" / "device.der").write_bytes(ledger.certificate)
+    (root / "device" / "provisioner.der").write_bytes(agency.provisioner.certificate)
+    (root / "device" / "provisioning.jsonl").write_bytes(agency.provision(device, ledger.certificate) + b"\n")
+    (root / "device" / "policy.toml").write_bytes(policy)
+    bench.config.write_text(_configuration(agency, device, tables), "utf-8")
+    return bench
+
+
+def _configuration(agency: Agency, device: str, tables: dict[str, dict[str, int | bool]]) -> str:
+    text = (
+        f'[device]\nid = "{device}"\n\n'
+        f'[card]\npath = "../card"\n{_lines(tables.get("card", {}))}\n'
+        '[identity]\ncertificate = "device.der"\nkey = "device.key"\n'
+        'provisioning = "provisioning.jsonl"\nprovisioner = "provisioner.der"\n\n'
+        '[policy]\nfile = "policy.toml"\n\n'
+        f'[recipients]\nfootage = ["{agency.footage_recipient}"]\ncontext = ["{agency.context_recipient}"]\n\n'
+        '[service]\nstatus_file = "status.json"\n\n'
+    )
+    for name in ("camera", "microphone", "ring", "board"):
+        if name in tables:
+            text += f"[{name}]\n{_lines(tables[name])}\n"
+    return text
+
+
+def _lines(table: dict[str, int | bool]) -> str:
+    return "".join(f"{key} = {str(value).lower()}\n" for key, value in table.items())
+
+
+def _write_private(path: Path, data: bytes) -> None:
+    path.touch(mode=0o600)
+    path.write_bytes(data)

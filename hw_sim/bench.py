@@ -1,0 +1,74 @@
+"""The real daemon on simulated hardware, in real time, played on by lines of text: `bodycam-sim daemon`.
+
+A tester types the lines; `bodycam-sim demo` writes them. The lines are read on a thread of their own, which ends with
+the process.
+"""
+
+import sys
+import threading
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from device.clock import BootClock
+from device.config import Camera, read_configuration
+from device.daemon import run_daemon
+from device.errors import ConfigurationError
+from hw_sim.hardware import Behaviour, TwinHardware
+from hw_sim.scenes import DrawnScene, Scene, VideoScene
+
+HELP = """lines: press BUTTON [MS] | double BUTTON | hold BUTTON MS   (BUTTON: record, function)
+       stall | resume | drop FRAMES | unplug | replug | help"""
+
+
+def run_bench(config: Path, video: Path | None, behaviour: Behaviour) -> int:
+    """Run the daemon until a signal; its exit status. Standard input plays on the board and the parts."""
+    try:
+        configuration = read_configuration(config)
+    except ConfigurationError as failure:
+        print(f"bodycam-sim: {failure}", file=sys.stderr)
+        return failure.daemon_exit_status
+    hardware = TwinHardware(BootClock(), pins=configuration.tables.board, scene=scene_maker(video), behaviour=behaviour)
+    threading.Thread(target=_play, args=(hardware, sys.stdin), name="lines", daemon=True).start()
+    return run_daemon(config, hardware)
+
+
+def scene_maker(video: Path | None) -> Callable[[Camera], Scene]:
+    def make(settings: Camera) -> Scene:
+        if video is None:
+            return DrawnScene(settings.width, settings.height, settings.rate_hz)
+        return VideoScene(video, settings.width, settings.height, settings.rate_hz)
+
+    return make
+
+
+def play(hardware: TwinHardware, line: str) -> str:
+    """Carry out one line; what to tell the person who typed it ("" when there is nothing to say)."""
+    match line.split():
+        case ["press", ("record" | "function") as button]:
+            hardware.thumb.press(button)
+        case ["press" | "hold", ("record" | "function") as button, length] if length.isdecimal():
+            hardware.thumb.press(button, length_ms=int(length))
+        case ["double", ("record" | "function") as button]:
+            hardware.thumb.double(button)
+        case ["stall"]:
+            hardware.the_camera.stall()
+        case ["resume"]:
+            hardware.the_camera.resume()
+        case ["drop", frames] if frames.isdecimal():
+            hardware.the_camera.drop(int(frames))
+        case ["unplug"] if hardware.the_microphone is not None:
+            hardware.the_microphone.unplug()
+        case ["replug"] if hardware.the_microphone is not None:
+            hardware.the_microphone.replug()
+        case []:
+            return ""
+        case _:
+            return HELP
+    return ""
+
+
+def _play(hardware: TwinHardware, lines: Iterable[str]) -> None:
+    for line in lines:
+        said = play(hardware, line)
+        if said:
+            print(said, file=sys.stderr, flush=True)

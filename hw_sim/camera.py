@@ -1,0 +1,463 @@
+"""The twin's camera: real H.264 on a schedule of capture instants, delivered as picamera2 delivers it.
+
+The sensor counts capture instants from the first start on and never stops counting: the number of an instant is the
+number in the picture (`hw_sim.pattern`), so what never came is seen by anyone who reads the pictures. The encoder has
+runs: each start or restart begins one, whose timestamps count from the capture time of its first frame.
+
+Two behaviours, as picamera2 has. `v4l2`: an encoder part of its own encodes and delivers, without a packet, a view
+onto a buffer that is used again as soon as `outputframe` returns. `libav`: the camera part itself delivers, with bytes
+and the packet. Parts are run by one thread each, or by the scheduler. The verbs may be called from any thread but not
+from within `outputframe`; `stop` and `restart` wait at most for the frame in hand, and nothing is delivered after them.
+
+PyAV and numpy are imported by what encodes, not by this module: a `PreEncodedCamera` needs neither.
+"""
+
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from fractions import Fraction
+from typing import TYPE_CHECKING, Literal, Protocol
+
+import msgspec
+
+from device.clock import NEVER_US, Clock, Part, Wake
+from device.media.sink import EncodedPacket
+
+if TYPE_CHECKING:
+    import av
+
+    from hw_sim.scenes import Scene
+
+Behaviour = Literal["v4l2", "libav"]
+Profile = Literal["baseline", "main"]
+
+MOST_FRAMES_BEHIND = 2
+"""A camera part that runs late makes up for this many frames; the older ones never come."""
+
+ENCODER_QUEUE_FRAMES = 4
+"""Pictures that may wait for the encoder part; a picture that finds no place never comes."""
+
+_USED_AGAIN = b"\xa5"
+
+
+class Sink(Protocol):
+    """What an encoder delivers to: picamera2's `Output.outputframe`. `timestamp` is µs since the encoder's start."""
+
+    def outputframe(
+        self,
+        frame: bytes | memoryview | None,
+        keyframe: bool = True,
+        timestamp: int | None = None,
+        packet: EncodedPacket | None = None,
+        audio: bool = False,
+    ) -> None: ...
+
+
+class EncodedFrame(msgspec.Struct, frozen=True, gc=False):
+    """One access unit of a clip, Annex B; `at_offset_us` counts from the clip's first frame."""
+
+    data: bytes
+    at_offset_us: int
+    keyframe: bool
+
+
+class _Unit(msgspec.Struct, frozen=True):
+    """One access unit as an encoder gives it."""
+
+    data: bytes
+    keyframe: bool
+    packet: EncodedPacket | None
+
+
+class _Encoder(Protocol):
+    """One run's way from a capture instant to an access unit, in two steps that may be on two threads."""
+
+    def capture(self, number: int, timestamp_us: int) -> "av.VideoFrame | None": ...
+
+    def encode(self, picture: "av.VideoFrame | None", keyframe: bool) -> _Unit: ...
+
+
+class _X264:
+    """libx264 as a hardware encoder would behave: no B-frames, no scene cuts, a keyframe a second, no look-ahead."""
+
+    def __init__(
+        self, scene: "Scene", *, width: int, height: int, rate_hz: int, bitrate_bps: int, profile: Profile
+    ) -> None:
+        import av
+
+        self._scene = scene
+        self._picture = av.VideoFrame.from_ndarray
+        codec = av.CodecContext.create("libx264", "w")
+        codec.width, codec.height, codec.pix_fmt = width, height, "yuv420p"
+        codec.time_base = Fraction(1, 1_000_000)
+        codec.framerate = Fraction(rate_hz)
+        codec.bit_rate = bitrate_bps
+        own = {
+            "keyint": rate_hz,
+            "min-keyint": rate_hz,
+            "scenecut": 0,
+            "bframes": 0,
+            "open-gop": 0,  # with no B-frames either, a picture asked to be of type I is an IDR: anyone can begin there
+            "repeat-headers": 1,
+            "annexb": 1,
+            "threads": 1,
+            "cabac": 1 if profile == "main" else 0,
+            "vbv-maxrate": bitrate_bps // 1000,
+            "vbv-bufsize": bitrate_bps // 1000,
+        }
+        codec.options = {
+            "preset": "ultrafast",
+            "tune": "zerolatency",
+            "x264-params": ":".join(f"{name}={value}" for name, value in own.items()),
+        }
+        self._codec = codec
+
+    def capture(self, number: int, timestamp_us: int) -> "av.VideoFrame":
+        picture = self._picture(self._scene.picture(number), format="yuv420p")
+        picture.pts = timestamp_us
+        return picture
+
+    def encode(self, picture: "av.VideoFrame | None", keyframe: bool) -> _Unit:
+        from av.video.frame import PictureType
+
+        assert picture is not None
+        picture.pict_type = PictureType.I if keyframe else PictureType.NONE
+        packets = self._codec.encode(picture)
+        assert len(packets) == 1, "without look-ahead one picture gives one packet"
+        return _Unit(bytes(packets[0]), packets[0].is_keyframe, packets[0])
+
+
+class _Replay:
+    """The frames of a clip in turn, round and round. A keyframe asked for is the clip's next one."""
+
+    def __init__(self, clip: Sequence[EncodedFrame], with_packets: bool) -> None:
+        self._clip = clip
+        self._with_packets = with_packets
+        self._next = 0
+
+    def capture(self, number: int, timestamp_us: int) -> None:  # noqa: ARG002 - a clip has its pictures already
+        return None
+
+    def encode(self, picture: "av.VideoFrame | None", keyframe: bool) -> _Unit:  # noqa: ARG002
+        while keyframe and not self._clip[self._next].keyframe:
+            self._next = (self._next + 1) % len(self._clip)
+        frame = self._clip[self._next]
+        self._next = (self._next + 1) % len(self._clip)
+        return _Unit(frame.data, frame.keyframe, _packet(frame) if self._with_packets else None)
+
+
+class _Run:
+    """One run of the encoder, from a start to a stop: its zero of time, its sink, and whether it still delivers."""
+
+    def __init__(
+        self, encoder: _Encoder, sink: Sink, behaviour: Behaviour, *, rate_hz: int, first_number: int, first_us: int
+    ) -> None:
+        self.encoder = encoder
+        self.sink = sink
+        self.first_us = first_us
+        self.keyframe_wanted = False
+        self._behaviour = behaviour
+        self._rate_hz = rate_hz
+        self._first_number = first_number
+        self._delivering = threading.Lock()
+        self._closed = False
+        self._buffer = bytearray(1 << 16)
+
+    def timestamp_us(self, number: int) -> int:
+        return _instant_us(number - self._first_number, self._rate_hz)
+
+    def deliver(self, picture: "av.VideoFrame | None", timestamp_us: int) -> None:
+        with self._delivering:
+            if self._closed:
+                return
+            wanted, self.keyframe_wanted = self.keyframe_wanted, False
+            unit = self.encoder.encode(picture, wanted)
+            if self._behaviour == "libav":
+                self.sink.outputframe(unit.data, unit.keyframe, timestamp_us, packet=unit.packet)
+            else:
+                self._deliver_from_buffer(unit, timestamp_us)
+
+    def close(self) -> None:
+        with self._delivering:
+            self._closed = True
+
+    def _deliver_from_buffer(self, unit: _Unit, timestamp_us: int) -> None:
+        size = len(unit.data)
+        if size > len(self._buffer):
+            self._buffer = bytearray(2 * size)
+        self._buffer[:size] = unit.data
+        self.sink.outputframe(memoryview(self._buffer)[:size], unit.keyframe, timestamp_us)
+        self._buffer[:size] = _USED_AGAIN * size
+
+
+class EncoderPart:
+    """The encoder of the `v4l2` behaviour: takes pictures from the camera part, encodes and delivers them."""
+
+    name = "encoder"
+
+    def __init__(self) -> None:
+        self.wake = Wake()
+        self._waiting: deque[tuple[_Run, av.VideoFrame | None, int]] = deque()
+
+    def take(self, run: _Run, picture: "av.VideoFrame | None", timestamp_us: int) -> bool:
+        """Called by the camera part; False when there is no place."""
+        if len(self._waiting) >= ENCODER_QUEUE_FRAMES:
+            return False
+        self._waiting.append((run, picture, timestamp_us))
+        self.wake.ring()
+        return True
+
+    def run_once(self, now_us: int) -> int:  # noqa: ARG002 - it works when it is given work
+        while self._waiting:
+            run, picture, timestamp_us = self._waiting.popleft()
+            run.deliver(picture, timestamp_us)
+        return NEVER_US
+
+
+class _Camera:
+    """What both cameras share: the capture instants, the runs of the encoder, the faults. It is the camera part."""
+
+    name = "camera"
+
+    def __init__(self, clock: Clock, rate_hz: int, behaviour: Behaviour) -> None:
+        self.log: list[str] = []
+        self._clock = clock
+        self._rate_hz = rate_hz
+        self._behaviour: Behaviour = behaviour
+        self._wake = Wake()
+        self._encoder_part = EncoderPart() if behaviour == "v4l2" else None
+        self._lock = threading.Lock()
+        self._run: _Run | None = None
+        self._first_timestamp_us = 0
+        self._zero_us: int | None = None
+        self._next_number = 0
+        self._frames_to_drop = 0
+        self._stalled = False
+
+    @property
+    def parts(self) -> list[tuple[Part, Wake]]:
+        own: list[tuple[Part, Wake]] = [(self, self._wake)]
+        return own if self._encoder_part is None else [*own, (self._encoder_part, self._encoder_part.wake)]
+
+    def first_timestamp_us(self) -> int:
+        """Boot time at which the current run of the encoder counts zero: the capture time of its first frame."""
+        return self._first_timestamp_us
+
+    # -- the port that the daemon drives --------------------------------------------------------------------------
+
+    def start(self, sink: Sink, zero_us: int | None = None) -> None:
+        """Begin a run at the next capture instant. Instants count from `zero_us`, else from the first start."""
+        with self._lock:
+            assert self._run is None, "the camera is already started"
+            if zero_us is not None or self._zero_us is None:
+                self._zero_us = self._clock.now_us() if zero_us is None else zero_us
+                self._next_number = 0
+            self._note("start")
+            self._begin(sink)
+        self._wake.ring()
+
+    def stop(self) -> None:
+        """Deliver nothing more. Capture instants go on being counted. May be called twice."""
+        with self._lock:
+            if self._run is not None:
+                self._run.close()
+                self._run = None
+                self._note("stop")
+
+    def force_keyframe(self) -> None:
+        """The next frame encoded is a keyframe (IDR), and the next one after it is a second of frames later."""
+        with self._lock:
+            if self._run is not None:
+                self._run.keyframe_wanted = True
+                self._note("force keyframe")
+
+    # -- faults ---------------------------------------------------------------------------------------------------
+
+    def drop(self, frames: int) -> None:
+        """The next so many captures never come."""
+        with self._lock:
+            self._frames_to_drop += frames
+            self._note(f"drop {frames}")
+
+    def stall(self) -> None:
+        """Silence until `resume`, whatever is restarted: capture instants pass and nothing comes."""
+        with self._lock:
+            self._stalled = True
+            self._note("stall")
+
+    def resume(self) -> None:
+        with self._lock:
+            self._stalled = False
+            self._note("resume")
+
+    # -- the camera part ------------------------------------------------------------------------------------------
+
+    def run_once(self, now_us: int) -> int:
+        """Capture every frame whose time has come; the time of the next one."""
+        with self._lock:
+            run = self._run
+            if run is None:
+                return NEVER_US
+            numbers = self._due(run, now_us)
+            next_us = run.first_us + run.timestamp_us(self._next_number)
+        for number in numbers:
+            timestamp_us = run.timestamp_us(number)
+            picture = run.encoder.capture(number, timestamp_us)
+            if self._encoder_part is None:
+                run.deliver(picture, timestamp_us)
+            elif not self._encoder_part.take(run, picture, timestamp_us):
+                self._note(f"skipped 1 from #{number}: the encoder is behind")
+        return next_us
+
+    # -- with the lock held ---------------------------------------------------------------------------------------
+
+    def _new_encoder(self) -> _Encoder:
+        raise NotImplementedError
+
+    def _begin(self, sink: Sink) -> None:
+        """A new run whose first frame is at the next capture instant that has not been and was not yet used."""
+        assert self._zero_us is not None
+        now_us = self._clock.now_us()
+        number = max(self._next_number, (now_us - self._zero_us) * self._rate_hz // 1_000_000)
+        while self._zero_us + _instant_us(number, self._rate_hz) < now_us:
+            number += 1
+        first_us = self._zero_us + _instant_us(number, self._rate_hz)
+        self._next_number = number
+        self._first_timestamp_us = first_us
+        self._run = _Run(
+            self._new_encoder(),
+            sink,
+            self._behaviour,
+            rate_hz=self._rate_hz,
+            first_number=number,
+            first_us=first_us,
+        )
+
+    def _begin_again(self, described: str, change: Callable[[], None]) -> None:
+        """A camera that is not started only takes the change."""
+        run = self._run
+        if run is not None:
+            run.close()
+        change()
+        self._note(described)
+        if run is not None:
+            self._begin(run.sink)
+
+    def _due(self, run: _Run, now_us: int) -> list[int]:
+        due = []
+        while run.first_us + run.timestamp_us(self._next_number) <= now_us:
+            due.append(self._next_number)
+            self._next_number += 1
+        if self._stalled:
+            return []
+        dropped = min(self._frames_to_drop, len(due))
+        self._frames_to_drop -= dropped
+        due = due[dropped:]
+        if len(due) > MOST_FRAMES_BEHIND:
+            self._note(f"skipped {len(due) - MOST_FRAMES_BEHIND} from #{due[0]}: the camera is behind")
+        return due[-MOST_FRAMES_BEHIND:]
+
+    def _note(self, what: str) -> None:
+        self.log.append(f"{self._clock.now_us()} camera {what}")
+
+
+class TwinCamera(_Camera):
+    """A camera that looks at a scene and encodes it with libx264."""
+
+    def __init__(
+        self,
+        clock: Clock,
+        *,
+        width: int,
+        height: int,
+        rate_hz: int,
+        bitrate_bps: int,
+        scene: "Scene",
+        behaviour: Behaviour,
+        profile: Profile = "baseline",
+    ) -> None:
+        super().__init__(clock, rate_hz, behaviour)
+        self.width = width
+        self.height = height
+        self._bitrate_bps = bitrate_bps
+        self._profile: Profile = profile
+        self._scene = scene
+
+    def restart(self, *, width: int | None = None, height: int | None = None, profile: Profile | None = None) -> None:
+        """End the run and begin another, as it was or with changed parameter sets, for the same sink."""
+
+        def change() -> None:
+            self._profile = profile or self._profile
+            if (width or self.width, height or self.height) != (self.width, self.height):
+                self.width, self.height = width or self.width, height or self.height
+                self._scene = self._scene.resized(self.width, self.height)
+
+        with self._lock:
+            self._begin_again(
+                f"restart {width or self.width}x{height or self.height} {profile or self._profile}", change
+            )
+        self._wake.ring()
+
+    def _new_encoder(self) -> _Encoder:
+        return _X264(
+            self._scene,
+            width=self.width,
+            height=self.height,
+            rate_hz=self._rate_hz,
+            bitrate_bps=self._bitrate_bps,
+            profile=self._profile,
+        )
+
+
+class PreEncodedCamera(_Camera):
+    """A camera that replays a clip of whole GOPs in a loop, at no encoding cost: for measuring everything else.
+
+    A dropped capture takes no frame from the clip, so that what comes always decodes; the numbers in its pictures are
+    therefore the clip's, not those of the capture instants.
+    """
+
+    def __init__(
+        self, clock: Clock, *, clip: Sequence[EncodedFrame], rate_hz: int, behaviour: Behaviour = "v4l2"
+    ) -> None:
+        assert clip[0].keyframe, "a clip begins with a keyframe"
+        super().__init__(clock, rate_hz, behaviour)
+        self._clip = clip
+
+    def restart(self, clip: Sequence[EncodedFrame] | None = None) -> None:
+        """End the run and begin another for the same sink, from the start of the clip or with another one."""
+
+        def change() -> None:
+            self._clip = clip or self._clip
+
+        with self._lock:
+            self._begin_again("restart", change)
+        self._wake.ring()
+
+    def _new_encoder(self) -> _Encoder:
+        return _Replay(self._clip, with_packets=self._behaviour == "libav")
+
+
+def encode_clip(
+    seconds: int, *, width: int, height: int, rate_hz: int, bitrate_bps: int, scene: "Scene"
+) -> list[EncodedFrame]:
+    """Whole GOPs of a scene from its number 0 on, for a `PreEncodedCamera`."""
+    encoder = _X264(scene, width=width, height=height, rate_hz=rate_hz, bitrate_bps=bitrate_bps, profile="baseline")
+    clip = []
+    for number in range(seconds * rate_hz):
+        at_offset_us = _instant_us(number, rate_hz)
+        unit = encoder.encode(encoder.capture(number, at_offset_us), keyframe=False)
+        clip.append(EncodedFrame(unit.data, at_offset_us, unit.keyframe))
+    return clip
+
+
+def _packet(frame: EncodedFrame) -> EncodedPacket:
+    import av
+
+    packet = av.Packet(frame.data)
+    packet.is_keyframe = frame.keyframe
+    return packet
+
+
+def _instant_us(index: int, rate_hz: int) -> int:
+    """When the frame of this index is captured, in µs since the frame of index 0, to the nearest."""
+    return (index * 2_000_000 + rate_hz) // (2 * rate_hz)

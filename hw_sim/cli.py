@@ -1,0 +1,64 @@
+"""`bodycam-sim …`: the twin, for a bench and for demonstrations. The daemon that it runs is the device's own."""
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from device.errors import BodycamError
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    options = _parser().parse_args(arguments)
+    run: Callable[[argparse.Namespace], int] = options.run
+    try:
+        return run(options)
+    except BodycamError as failure:
+        print(f"bodycam-sim: {failure}", file=sys.stderr)
+        return failure.exit_status
+    except KeyboardInterrupt:
+        print("bodycam-sim: stopped", file=sys.stderr)
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="bodycam-sim", description=__doc__)
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+
+    demo = commands.add_parser(
+        "demo",
+        help="a minute of the daemon on simulated hardware, and the proof of what it recorded",
+        epilog="example: bodycam-sim demo --video street.mp4 --out demo/street",
+    )
+    demo.add_argument("--out", type=Path, default=Path("demo"), metavar="DIR", help="a new folder (default: demo)")
+    demo.set_defaults(run=_demo)
+
+    daemon = commands.add_parser(
+        "daemon",
+        help="the daemon on simulated hardware, in real time; lines on standard input press the buttons",
+        epilog="example: echo 'double record' | bodycam-sim daemon --config demo/device/bodycam.toml",
+    )
+    daemon.add_argument("--config", type=Path, required=True, metavar="FILE", help="bodycam.toml")
+    daemon.set_defaults(run=_daemon)
+    for parser_of_hardware in (demo, daemon):
+        parser_of_hardware.add_argument("--video", type=Path, metavar="FILE", help="a video as the scene, looped")
+        parser_of_hardware.add_argument(
+            "--behaviour", choices=("v4l2", "libav"), default="v4l2", help="which of picamera2's encoders to act like"
+        )
+    return parser
+
+
+def _demo(options: argparse.Namespace) -> int:
+    from hw_sim.demo import run_demo
+
+    return run_demo(options.out, options.video, options.behaviour)
+
+
+def _daemon(options: argparse.Namespace) -> int:
+    from hw_sim.bench import run_bench
+
+    return run_bench(options.config, options.video, options.behaviour)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

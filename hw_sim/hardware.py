@@ -1,0 +1,85 @@
+"""The twin as the daemon's hardware: simulated camera, microphone, pins and disk, on a real or a virtual clock.
+
+The daemon that is built on it is the device's own, by the same composition root.
+"""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Literal
+
+from gpiozero.pins.mock import MockFactory
+
+from device.clock import Clock, Part, Wake
+from device.config import Board as Pins
+from device.config import Camera
+from hw_sim.board import Thumb
+from hw_sim.camera import PreEncodedCamera, TwinCamera
+from hw_sim.disk import TwinDisk
+from hw_sim.microphone import TwinMicrophone
+from hw_sim.scenes import FlatScene, Scene
+
+Behaviour = Literal["v4l2", "libav"]
+AnyCamera = TwinCamera | PreEncodedCamera
+ZERO_2W_BYTES = 512 * 1024 * 1024
+
+
+class TwinHardware:
+    """`scene` makes the pictures (a flat one when not given); `make_camera` takes its place altogether.
+
+    After the daemon is built, `the_camera`, `the_microphone`, `thumb` and `the_disk` are what a bench plays on.
+    """
+
+    def __init__(
+        self,
+        clock: Clock,
+        *,
+        pins: Pins | None = None,
+        scene: Callable[[Camera], Scene] | None = None,
+        make_camera: Callable[[Camera], AnyCamera] | None = None,
+        behaviour: Behaviour = "v4l2",
+        memory_bytes: int = ZERO_2W_BYTES,
+        make_disk: Callable[[Path], TwinDisk] | None = None,
+    ) -> None:
+        self.clock = clock
+        self.memory_bytes = memory_bytes
+        self._scene = scene
+        self._make_camera = make_camera
+        self._behaviour: Behaviour = behaviour
+        self._make_disk = make_disk or TwinDisk
+        self._factory = MockFactory()
+        self._wake = Wake()
+        self.thumb = Thumb(self._factory, pins or Pins(), clock, self._wake)
+        self.the_camera: AnyCamera
+        self.the_microphone: TwinMicrophone | None = None
+        self.the_disk: TwinDisk
+
+    def camera(self, settings: Camera) -> AnyCamera:
+        if self._make_camera is not None:
+            self.the_camera = self._make_camera(settings)
+            return self.the_camera
+        scene = self._scene(settings) if self._scene else FlatScene(settings.width, settings.height)
+        self.the_camera = TwinCamera(
+            self.clock,
+            width=settings.width,
+            height=settings.height,
+            rate_hz=settings.rate_hz,
+            bitrate_bps=settings.bitrate_bps,
+            scene=scene,
+            behaviour=self._behaviour,
+        )
+        return self.the_camera
+
+    def microphone(self) -> TwinMicrophone:
+        self.the_microphone = TwinMicrophone(self.clock)
+        return self.the_microphone
+
+    def pin_factory(self) -> MockFactory:
+        return self._factory
+
+    def disk(self, root: Path) -> TwinDisk:
+        self.the_disk = self._make_disk(root)
+        return self.the_disk
+
+    def parts(self) -> Sequence[tuple[Part, Wake]]:
+        sound = self.the_microphone.parts if self.the_microphone is not None else []
+        return [*self.the_camera.parts, *sound, (self.thumb, self._wake)]

@@ -1,0 +1,166 @@
+"""The twin's microphone: a tone with a click on each second, as AAC packets, delivered as picamera2 delivers audio.
+
+Packet k covers samples 1024·k to 1024·k+1023 since the start, and its timestamp is the time of its first sample. The
+encoder needs a packet of priming: what comes out first (pts −1024) carries no captured sound and is dropped here; the
+first packet delivered is at 0, and a decoder plays it at the right place, its first half faded in. A packet leaves the
+encoder when the two after it have been captured, so it arrives 64 ms after its first sample, as on a device.
+
+One part, run by one thread; the verbs may be called from any thread, and wait at most for the packet in hand.
+"""
+
+import threading
+from collections import deque
+from fractions import Fraction
+
+import av
+import numpy as np
+
+from device.clock import NEVER_US, Clock, Part, Wake
+from device.media.sink import EncodedPacket
+from hw_sim.camera import Sink
+
+PACKET_SAMPLES = 1024
+CLICK_MS = 20
+"""How long the click at the start of each whole second of scene time lasts."""
+
+_TONE_LEVEL = 0.15
+_CLICK_LEVEL = 0.9
+_CLICK_HZ = 2000
+
+
+class TwinMicrophone:
+    """Mono AAC-LC. `start` begins it, `parts` are run by a `Runner` each or by the scheduler. It is its own part."""
+
+    name = "microphone"
+
+    def __init__(self, clock: Clock, *, rate_hz: int = 48_000, tone_hz: int = 440, bitrate_bps: int = 64_000) -> None:
+        self.log: list[str] = []
+        self.sample_rate_hz = rate_hz
+        self.channels = 1
+        self._bitrate_bps = bitrate_bps
+        self.extradata = self._new_codec().extradata or b""
+        self._clock = clock
+        self._wake = Wake()
+        self._lock = threading.Lock()
+        self._sound = _one_second(rate_hz, tone_hz)
+        self._zero_us: int | None = None
+        self._first_timestamp_us = 0
+        self._sink: Sink | None = None
+        self._plugged = True
+        self._late_us = 0
+        self._outgoing: deque[tuple[int, int, EncodedPacket]] = deque()
+
+    @property
+    def parts(self) -> list[tuple[Part, Wake]]:
+        return [(self, self._wake)]
+
+    def first_timestamp_us(self) -> int:
+        """Boot time at which this run of the encoder counts zero: the time of its first sample."""
+        return self._first_timestamp_us
+
+    def start(self, sink: Sink, zero_us: int | None = None) -> None:
+        """Capture for `sink` from now on. Scene time counts from `zero_us`, else from the first start."""
+        with self._lock:
+            assert self._sink is None, "the microphone is already started"
+            now_us = self._clock.now_us()
+            if zero_us is not None or self._zero_us is None:
+                self._zero_us = now_us if zero_us is None else zero_us
+            self._first_sample = max(0, -((self._zero_us - now_us) * self.sample_rate_hz // 1_000_000))
+            self._first_timestamp_us = self._zero_us + self._us(self._first_sample)
+            self._outgoing.clear()
+            self._sink = sink
+            self._begin_at_packet(0)
+            self._note("start")
+        self._wake.ring()
+
+    def stop(self) -> None:
+        """Deliver nothing more. What was captured and not yet delivered is lost."""
+        with self._lock:
+            self._sink = None
+            self._note("stop")
+
+    def unplug(self) -> None:
+        """Silence: no packets at all while time passes. The packets in the encoder are lost with it."""
+        with self._lock:
+            self._plugged = False
+            self._note("unplug")
+
+    def replug(self) -> None:
+        """Packets again, from the next whole one, on the same count of time."""
+        with self._lock:
+            self._plugged = True
+            if self._sink is not None:
+                captured = (self._clock.now_us() - self._first_timestamp_us) * self.sample_rate_hz
+                self._begin_at_packet(max(0, -(-captured // (PACKET_SAMPLES * 1_000_000))))
+            self._note("replug")
+        self._wake.ring()
+
+    def late(self, late_us: int) -> None:
+        """Deliver packets captured from now on this much later; their timestamps, and their order, stay those of capture."""
+        with self._lock:
+            self._late_us = late_us
+            self._note(f"late {late_us} µs")
+
+    def run_once(self, now_us: int) -> int:
+        """Encode what has been captured, deliver what is due."""
+        with self._lock:
+            if self._sink is None:
+                return NEVER_US
+            while self._plugged and self._captured_at_us(self._next_packet) <= now_us:
+                self._encode(self._next_packet)
+                self._next_packet += 1
+            while self._outgoing and self._outgoing[0][0] <= now_us:
+                _, timestamp_us, packet = self._outgoing.popleft()
+                self._sink.outputframe(None, True, timestamp_us, packet=packet, audio=True)
+            capture_us = self._captured_at_us(self._next_packet) if self._plugged else NEVER_US
+            return min(capture_us, self._outgoing[0][0] if self._outgoing else NEVER_US)
+
+    # -- with the lock held ---------------------------------------------------------------------------------------
+
+    def _begin_at_packet(self, packet: int) -> None:
+        self._codec = self._new_codec()
+        self._codec_from_pts = packet * PACKET_SAMPLES
+        self._next_packet = packet
+
+    def _encode(self, number: int) -> None:
+        begin = (self._first_sample + number * PACKET_SAMPLES) % self.sample_rate_hz
+        samples = self._sound[None, begin : begin + PACKET_SAMPLES]
+        frame = av.AudioFrame.from_ndarray(samples, format="fltp", layout="mono")
+        frame.sample_rate = self.sample_rate_hz
+        frame.time_base = Fraction(1, self.sample_rate_hz)
+        frame.pts = number * PACKET_SAMPLES
+        for packet in self._codec.encode(frame):
+            assert packet.pts is not None
+            if packet.pts < self._codec_from_pts:
+                continue
+            due_us = self._captured_at_us(number) + self._late_us
+            self._outgoing.append((due_us, self._us(packet.pts), packet))
+
+    def _new_codec(self) -> av.AudioCodecContext:
+        codec = av.CodecContext.create("aac", "w")
+        codec.sample_rate = self.sample_rate_hz
+        codec.layout = "mono"
+        codec.format = "fltp"
+        codec.bit_rate = self._bitrate_bps
+        codec.time_base = Fraction(1, self.sample_rate_hz)
+        codec.open()
+        return codec
+
+    def _captured_at_us(self, packet: int) -> int:
+        """When the last sample of a packet is in."""
+        return self._first_timestamp_us + self._us((packet + 1) * PACKET_SAMPLES)
+
+    def _us(self, samples: int) -> int:
+        return (samples * 2_000_000 + self.sample_rate_hz) // (2 * self.sample_rate_hz)
+
+    def _note(self, what: str) -> None:
+        self.log.append(f"{self._clock.now_us()} microphone {what}")
+
+
+def _one_second(rate_hz: int, tone_hz: int) -> np.ndarray[tuple[int], np.dtype[np.float32]]:
+    """One second of sound, and one packet more, so that any packet is a plain slice of it."""
+    seconds = np.arange(rate_hz) / rate_hz
+    sound = _TONE_LEVEL * np.sin(2 * np.pi * tone_hz * seconds)
+    click = rate_hz * CLICK_MS // 1000
+    sound[:click] = _CLICK_LEVEL * np.sin(2 * np.pi * _CLICK_HZ * seconds[:click])
+    return np.concatenate([sound, sound[:PACKET_SAMPLES]]).astype(np.float32)
