@@ -13,12 +13,13 @@ from pathlib import Path
 
 import av
 import msgspec
+import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Table
 
 from device.clock import BootClock, Latch
-from device.errors import BodycamError, UsageError
+from device.errors import BodycamError, EvidenceError, UsageError
 from device.evidence import layout
 from device.evidence.identity import load_anchors
 from device.evidence.opening import Identity, check_plaintext, write_mp4

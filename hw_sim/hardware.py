@@ -12,6 +12,7 @@ from gpiozero.pins.mock import MockFactory
 from device.clock import Clock, Part, Wake
 from device.config import Board as Pins
 from device.config import Camera
+from device.evidence.disk import Disk
 from hw_sim.board import Thumb
 from hw_sim.camera import PreEncodedCamera, TwinCamera
 from hw_sim.disk import TwinDisk
@@ -38,20 +39,20 @@ class TwinHardware:
         make_camera: Callable[[Camera], AnyCamera] | None = None,
         behaviour: Behaviour = "v4l2",
         memory_bytes: int = ZERO_2W_BYTES,
-        make_disk: Callable[[Path], TwinDisk] | None = None,
+        make_disk: Callable[[Path], Disk] = TwinDisk,
     ) -> None:
         self.clock = clock
         self.memory_bytes = memory_bytes
         self._scene = scene
         self._make_camera = make_camera
         self._behaviour: Behaviour = behaviour
-        self._make_disk = make_disk or TwinDisk
+        self._make_disk = make_disk
         self._factory = MockFactory()
         self._wake = Wake()
         self.thumb = Thumb(self._factory, pins or Pins(), clock, self._wake)
         self.the_camera: AnyCamera
         self.the_microphone: TwinMicrophone | None = None
-        self.the_disk: TwinDisk
+        self.the_disk: Disk
 
     def camera(self, settings: Camera) -> AnyCamera:
         if self._make_camera is not None:
@@ -76,7 +77,7 @@ class TwinHardware:
     def pin_factory(self) -> MockFactory:
         return self._factory
 
-    def disk(self, root: Path) -> TwinDisk:
+    def disk(self, root: Path) -> Disk:
         self.the_disk = self._make_disk(root)
         return self.the_disk
 

@@ -184,6 +184,11 @@ class Recorder:
         return self._ended
 
     @property
+    def busy(self) -> bool:
+        """Orders wait, or a recording is not yet closed."""
+        return bool(self._orders or self._recordings)
+
+    @property
     def open_names(self) -> list[str]:
         """The folders that are being written, for the status file."""
         return [r.writer.name for r in self._recordings if r.writer is not None]

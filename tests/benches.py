@@ -1,0 +1,118 @@
+"""Benches for tests: small pictures, few seconds of pre-event, the twin's disk. Everything in virtual time."""
+
+import random
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+
+from device.evidence import layout, records
+from device.evidence.chain import ReadChain
+from device.evidence.identity import load_anchors, load_certificate, p256_key
+from device.evidence.journal import read_epoch
+from device.evidence.opening import Identity, check_plaintext, write_mp4
+from device.evidence.records import JournalRecord, LedgerRecord, RecordingOpened, Segment
+from device.evidence.recovery import read_ledger
+from device.evidence.verdicts import CardVerdict, Finding
+from device.evidence.verify import Opener, Progressing, verify
+from hw_sim.agency import Agency, Bench, lay_out_bench
+
+DEVICE = "BC-000001"
+CAMERA = {"width": 160, "height": 90, "rate_hz": 30, "bitrate_bps": 150_000}
+FIRST_PROFILE = Path(__file__).resolve().parents[1] / "device" / "policy" / "profiles" / "first.toml"
+
+
+def policy_document(pre_event_s: int = 5, post_event_s: int = 2) -> bytes:
+    """The first profile with other times."""
+    text = FIRST_PROFILE.read_text("utf-8")
+    assert text.count("length_s = 30") == 1, "the profile's pre-event time"
+    assert text.count("length_s = 10\n") == 1, "the profile's post-event time"
+    text = text.replace("length_s = 30", f"length_s = {pre_event_s}")
+    return text.replace("length_s = 10\n", f"length_s = {post_event_s}\n").encode()
+
+
+def make_bench(
+    root: Path,
+    *,
+    agency: Agency | None = None,
+    device: str = DEVICE,
+    audio: bool = True,
+    pre_event_s: int = 5,
+    post_event_s: int = 2,
+    camera: dict[str, int] | None = None,
+    ring_mib: int = 4,
+    full_below_mib: int = 4,
+) -> Bench:
+    return lay_out_bench(
+        root,
+        agency or Agency(),
+        device,
+        policy_document(pre_event_s, post_event_s),
+        {
+            "card": {"full_below_mib": full_below_mib},
+            "camera": {**(camera or CAMERA)},
+            "microphone": {"enabled": audio},
+            "ring": {"cap_mib": ring_mib},
+        },
+    )
+
+
+def verified(bench: Bench, *, read: bool = False, head: str | None = None) -> CardVerdict:
+    """What `bodycam verify` finds on the bench's card, opened and decoded when `read`."""
+    opener = None
+    if read:
+        identity = Identity(bench.footage_identity)
+
+        def check(
+            folder: Path, opened: RecordingOpened, segments: list[Segment], progress: Progressing
+        ) -> list[Finding]:
+            return check_plaintext(folder, opened, segments, identity, progress)
+
+        opener = Opener(check)
+    return verify(bench.card, load_anchors(bench.trust), opener=opener, head=head)
+
+
+def recordings(bench: Bench) -> list[Path]:
+    """The recordings' folders, oldest first."""
+    return sorted((bench.card / layout.EVIDENCE).iterdir())
+
+
+def ledger(bench: Bench, folder: Path) -> ReadChain[LedgerRecord]:
+    """A recording's good lines, read with the device's own certificate."""
+    key = p256_key(load_certificate((bench.root / "device" / "device.der").read_bytes()))
+    return read_ledger((folder / layout.LEDGER).read_bytes(), folder.name, key)
+
+
+def journal(bench: Bench) -> Iterator[JournalRecord]:
+    """Every record of the card's journal, epoch after epoch."""
+    key = p256_key(load_certificate((bench.root / "device" / "device.der").read_bytes()))
+    for path in sorted((bench.card / layout.JOURNAL).iterdir()):
+        for line in read_epoch(path.read_bytes(), path.stem, key, None).lines:
+            yield line.record
+
+
+def segments_of(bench: Bench, folder: Path) -> list[Segment]:
+    lines = ledger(bench, folder).lines
+    return [s for line in lines if isinstance(line.record, records.Segments) for s in line.record.segments]
+
+
+def export(bench: Bench, folder: Path, output: Path) -> Path:
+    """Write a recording's MP4 with the agency's key."""
+    opened = ledger(bench, folder).lines[0].record
+    assert isinstance(opened, RecordingOpened)
+    identity = Identity(bench.footage_identity)
+    write_mp4(folder, opened, segments_of(bench, folder), identity, output, lambda _: None)
+    return output
+
+
+def copied(source: Path, target: Path, random_seed: int | None = None) -> random.Random:
+    """Copy a card's folder; a generator for the edits to come."""
+    import shutil
+
+    shutil.copytree(source, target)
+    return random.Random(random_seed)
+
+
+def shown(verdict: CardVerdict) -> str:
+    """For the message of a failed assertion."""
+    return msgspec.json.format(msgspec.json.encode(verdict)).decode()
