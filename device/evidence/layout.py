@@ -13,11 +13,14 @@ TOP_FOLDERS = (EVIDENCE, JOURNAL, POLICY, IDENTITY, SPOOL)
 
 INIT = "init.mp4.age"
 LEDGER = "ledger.jsonl"
+DOCUMENT_ATTEMPTS = 10
+"""A document whose writing a power loss cut short keeps its name; the next attempt takes the next one."""
 MAX_RECOVERIES = 10
 """A recovery that is itself cut short leaves its file; the next one takes the next name."""
 
 _RECORDING = re.compile(r"^([0-9]{6})-[0-9a-f]{16}$")
 _SEGMENT = re.compile(r"^([0-9]{6})(?:-([1-9][0-9]?))?\.m4s\.age$")
+_DOCUMENT = re.compile(r"^([0-9a-f]{64})(?:-[1-9])?\.(?:der|toml)$")
 _EPOCH = re.compile(r"^([0-9]{6})\.jsonl$")
 
 
@@ -64,9 +67,19 @@ def epoch_number(name: str) -> int | None:
     return int(match[1]) if match else None
 
 
-def certificate_file(sha256: str) -> str:
-    return f"{IDENTITY}/{sha256}.der"
+def certificate_file(sha256: str, attempt: int = 0) -> str:
+    return f"{IDENTITY}/{_document(sha256, attempt)}.der"
 
 
-def policy_file(sha256: str) -> str:
-    return f"{POLICY}/{sha256}.toml"
+def policy_file(sha256: str, attempt: int = 0) -> str:
+    return f"{POLICY}/{_document(sha256, attempt)}.toml"
+
+
+def document_digest(name: str) -> str | None:
+    """The digest that a document's file name says; None when the name is not one."""
+    match = _DOCUMENT.match(name)
+    return match[1] if match else None
+
+
+def _document(sha256: str, attempt: int) -> str:
+    return f"{sha256}-{attempt}" if attempt else sha256

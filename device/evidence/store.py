@@ -41,20 +41,24 @@ class Reserve:
             self._disk.remove(layout.RESERVE)
 
 
-def keep_document(disk: Disk, folder: str, path_of: Callable[[str], str], document: bytes) -> str:
-    """Write a document under its digest unless it is there; durable on return. Its SHA-256 in hex."""
+def keep_document(disk: Disk, folder: str, path_of: Callable[[str, int], str], document: bytes) -> str:
+    """Write a document under its digest unless it is there; durable on return. Its SHA-256 in hex.
+
+    What a power loss left under that name is not touched: the document goes under the next.
+    """
     sha256 = hashlib.sha256(document).hexdigest()
-    path = path_of(sha256)
-    size = disk.size(path)
-    if size is None:
-        file = disk.create(path)
-        file.append(document)
-        file.sync()
-        file.close()
-        disk.sync_folder(folder)
-    elif size != len(document):
-        raise CannotPersist(f"{path}: {size} bytes where {len(document)} belong; keep the card, start with another")
-    return sha256
+    for attempt in range(layout.DOCUMENT_ATTEMPTS):
+        path = path_of(sha256, attempt)
+        if disk.size(path) is None:
+            file = disk.create(path)
+            file.append(document)
+            file.sync()
+            file.close()
+            disk.sync_folder(folder)
+            return sha256
+        if disk.read(path, len(document) + 1) == document:
+            return sha256
+    raise CannotPersist(f"{path_of(sha256, 0)}: {layout.DOCUMENT_ATTEMPTS} writes were cut short; use another card")
 
 
 def free_for_start(disk: Disk) -> None:

@@ -1,0 +1,55 @@
+# Two commands on a fresh machine with Python >= 3.11 (with venv), git and make: `make demo` and `make test`.
+# Everything else is set up in .venv, from constraints.txt.
+
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/.ready
+SEED ?= 1
+
+.PHONY: help demo test check format bench power-cuts flips clean
+
+help:
+	@sed -n 's/^## //p' Makefile
+
+$(READY): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or later is needed: make PYTHON=python3.12 …"; exit 2; }
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	@touch $(READY)
+
+## make demo        a minute of the daemon on simulated hardware, and the proof of what it recorded
+demo: $(READY)
+	$(BIN)/bodycam-sim demo --out demo/$$(date +%Y%m%d-%H%M%S)
+
+## make test        the tests, warnings as errors, in random order
+test: $(READY)
+	$(BIN)/python -m pytest
+
+## make check       what CI runs: format, lint, types, import layers, tests
+check: $(READY)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(MAKE) test
+
+## make format      format and mend what can be mended by machine
+format: $(READY)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+## make bench       medians and ratios, taken in one run
+bench: $(READY)
+	$(BIN)/python -m hw_sim.benchmarks
+
+## make power-cuts  a power cut at every write and every sync of a scripted recording
+power-cuts: $(READY)
+	BODYCAM_CUTS=all BODYCAM_SEED=$(SEED) $(BIN)/python -m pytest tests/test_power_cuts.py
+
+## make flips       thousands of random byte flips over every file of a card
+flips: $(READY)
+	BODYCAM_FLIPS=10000 $(BIN)/python -m pytest tests/test_alterations.py
+
+## make clean       remove what these commands made
+clean:
+	rm -rf .venv build demo .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis ./*.egg-info

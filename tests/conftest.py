@@ -1,0 +1,53 @@
+"""What every test is held to: system tools are there or said to be missing, and nothing is left running or open."""
+
+import gc
+import os
+import shutil
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+SHARED = Path(__file__).resolve().parents[2] / "shared"
+IN_CI = os.environ.get("CI") == "true"
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    for marker in item.iter_markers("tools"):
+        missing = [name for name in marker.args if shutil.which(name) is None]
+        _want(not missing, f"needs the commands {', '.join(missing)}: install them, as .ci/run does")
+    if item.get_closest_marker("shared") is not None:
+        _want(SHARED.is_dir(), "needs the folder of shared sample files beside the project")
+
+
+def _want(there: bool, message: str) -> None:
+    """What CI lacks is a failure; on a laptop the test is skipped with a word."""
+    if not there:
+        (pytest.fail if IN_CI else pytest.skip)(message)
+
+
+@pytest.fixture(autouse=True)
+def nothing_left_behind() -> Iterator[None]:
+    """Fail a test that leaves a thread running or a file open."""
+    threads = set(threading.enumerate())
+    files = _open_files()
+    yield
+    gc.collect()
+    left = [thread.name for thread in threading.enumerate() if thread not in threads]
+    assert not left, f"threads left running: {left}"
+    opened = sorted(_open_files() - files)
+    assert not opened, f"files left open: {opened}"
+
+
+def _open_files() -> set[str]:
+    """What this process has open, by name; not what the test runner itself opens as it goes."""
+    names = set()
+    for link in Path("/proc/self/fd").iterdir():
+        try:
+            name = str(link.readlink())
+        except FileNotFoundError:
+            continue  # the descriptor of this very listing
+        if name.startswith("/") and not name.startswith(("/dev/", "/proc/")) and ".hypothesis" not in name:
+            names.add(f"{link.name} {name}")
+    return names
