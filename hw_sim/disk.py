@@ -129,7 +129,7 @@ class TwinDisk:
         self.log: deque[tuple[Operation, str]] = deque(maxlen=LOG_LIMIT)
         self._top = _Folder(real=root)
         self._beside = root.with_name(f".{root.name}.appearing")
-        shutil.rmtree(self._beside, ignore_errors=True)
+        _discard(self._beside)
         self._capacity_bytes = capacity_bytes
         self._used_bytes = sum(_stored(root))
         self._removed_bytes = 0  # given back by removals that are not durable
@@ -245,6 +245,10 @@ class TwinDisk:
     def flushes(self) -> int:
         """How often the card was told to flush."""
         return sum(self.operations[kind] for kind in FLUSHES)
+
+    @property
+    def capacity_bytes(self) -> int:
+        return self._capacity_bytes
 
     def fail_next(
         self, operation: Operation, error: type[CannotPersist] = CannotPersist, count: int = 1, path_contains: str = ""
@@ -389,11 +393,8 @@ class TwinDisk:
 
     def _appear(self, node: _Node, path: Path) -> None:
         """Show what has got a durable path in the root, with all of it that is durable, in one step."""
-        self._beside.mkdir()
-        made = self._beside / "new"
-        _build(node, made)
-        made.rename(path)
-        self._beside.rmdir()
+        _build(node, self._beside)
+        self._beside.rename(path)
         _settle(node, path)
 
     # -- surviving by chance ----------------------------------------------------------------------------------------
@@ -424,6 +425,14 @@ class TwinDisk:
 
 def _refused(path: str, code: int) -> CannotPersist:
     return (CardFull if code == errno.ENOSPC else CannotPersist)(f"{path or 'card'}: {os.strerror(code)}")
+
+
+def _discard(left: Path) -> None:
+    """What a killed process had not yet shown."""
+    if left.is_dir():
+        shutil.rmtree(left)
+    else:
+        left.unlink(missing_ok=True)
 
 
 def _stored(folder: Path) -> Iterator[int]:
@@ -509,7 +518,8 @@ def _build(node: _Node, path: Path) -> None:
             _build(child, path / name)
     elif isinstance(node, _File):
         path.touch(mode=0o640, exist_ok=False)
-        _write(path, node.staged, node.synced)
+        if node.synced:
+            _write(path, node.staged, node.synced)
 
 
 def _settle(node: _Node, path: Path) -> None:

@@ -16,7 +16,7 @@ from device.policy import machine
 from device.policy.machine import Capture, Commands, Phase, State, capture, initial_state, next_deadline_us, step
 from device.policy.model import Policy, parse_policy
 
-EXAMPLES = 8000
+EXAMPLES = 150
 """A property's share of about a second; raise it for a long search."""
 START_US = 1_000_000_000
 FIRST = parse_policy((Path(device.policy.__file__).parent / "profiles/first.toml").read_bytes())
@@ -109,6 +109,7 @@ GESTURES = [
     edges("function", 600, 700),
     edges("function", 600, 4000),
     edges("function", 600, 700, 900, 1000) + edges("record", 600, 700, 900, 1000),
+    edges("function", 600, 700, 900, 1000) + edges("record", 600, 4000),
 ]
 
 

@@ -10,7 +10,7 @@ import errno
 import os
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
 from typing import Protocol
 
@@ -65,6 +65,12 @@ def inside(path: str) -> str:
     assert path == "/".join(parts), f"not a path on a card: {path!r}"
     assert ".." not in parts, f"not a path on a card: {path!r}"
     return path
+
+
+def abandon(file: File) -> None:
+    """Close a file that could not be made durable. It is written again elsewhere, so an error here says nothing new."""
+    with suppress(CannotPersist):
+        file.close()
 
 
 @contextmanager

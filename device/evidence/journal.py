@@ -13,7 +13,7 @@ from device.clock import Clock
 from device.errors import CannotPersist, EvidenceError
 from device.evidence import layout, records
 from device.evidence.chain import Chain, ReadChain, read_chain
-from device.evidence.disk import Disk, File
+from device.evidence.disk import Disk, File, abandon
 from device.evidence.envelope import Signer, line_digest, open_line
 from device.evidence.records import (
     Boot,
@@ -60,13 +60,13 @@ class Journal:
         self._device = device
         self._provisioning = provisioning
         self.found = survey(disk, device, line_digest(provisioning), key)
-        self.epoch = self.found.epoch
+        self._next_epoch = self.found.epoch
+        self._follows = self.found.previous
         self._boot: Boot | None = None
         self._pending: list[Record] = []
         self._file: File | None = None
         self._chain: Chain
         self.durable: Line
-        self.durable_epoch: str
 
     def begin(self, boot: Boot) -> None:
         """Write and make durable this boot's first lines. `boot` says all but the epoch and the link."""
@@ -74,14 +74,12 @@ class Journal:
         for folder in layout.TOP_FOLDERS:
             self._disk.make_folder(folder)
         self._disk.sync_folder("")
-        after: list[Record] = []
         if self.found.foreign is not None:
-            after.append(self.found.foreign)
+            self.add(self.found.foreign)
         if self.found.found in ("broken", "foreign"):
-            now_us = self._clock.now_us()
             part = "journal" if self.found.found == "broken" else "card"
-            after.append(Fault(part=part, present=True, at_us=now_us, detail=self.found.detail[:200]))
-        self._new_epoch(self.found.previous, boot.reason, after)
+            self.add(Fault(part=part, present=True, at_us=self._clock.now_us(), detail=self.found.detail[:200]))
+        self._new_epoch(boot.reason)
 
     def add(self, record: Record) -> None:
         """Take a record; it is signed, written and made durable by the next `sync`."""
@@ -92,16 +90,18 @@ class Journal:
         records are then still pending."""
         if not self._pending:
             return
-        assert self._file is not None, "the journal has begun"
-        try:
-            self._file.append(b"".join([self._chain.next_line(record) for record in self._pending]))
-            self._file.sync()
-            self._settled()
-        except CannotPersist as failure:
-            fault = Fault(part="journal", present=True, at_us=self._clock.now_us(), detail=str(failure)[-200:])
-            self.epoch += 1
-            previous = PreviousEpoch(epoch=self.durable_epoch, last=self.durable, torn=None)
-            self._new_epoch(previous, "write-failed", [*self._pending, fault])
+        if self._file is not None:
+            try:
+                self._file.append(b"".join([self._chain.next_line(record) for record in self._pending]))
+                self._file.sync()
+            except CannotPersist as failure:
+                self.add(Fault(part="journal", present=True, at_us=self._clock.now_us(), detail=str(failure)[-200:]))
+                abandon(self._file)
+                self._file = None
+            else:
+                self._settled()
+                return
+        self._new_epoch("write-failed")
 
     @property
     def has_pending(self) -> bool:
@@ -114,26 +114,29 @@ class Journal:
     def _settled(self) -> None:
         self._chain.mark_durable()
         self.durable = self._chain.head
-        self.durable_epoch = self._chain.stream
+        self._follows = PreviousEpoch(epoch=self._chain.stream, last=self.durable, torn=None)
         self._pending.clear()
 
-    def _new_epoch(self, previous: PreviousEpoch | None, reason: str, after: list[Record]) -> None:
+    def _new_epoch(self, reason: str) -> None:
+        """Sign what is pending into a new file, after its boot record. No name and no file is ever used twice."""
         assert self._boot is not None, "the journal has begun"
-        name = layout.epoch_name(self.epoch)
-        boot = msgspec.structs.replace(self._boot, epoch=name, previous=previous, reason=reason)
+        name, follows = layout.epoch_name(self._next_epoch), self._follows
+        self._next_epoch += 1
+        boot = msgspec.structs.replace(self._boot, epoch=name, previous=follows, reason=reason)
+        seq, prev = (
+            (1, line_digest(self._provisioning)) if follows is None else (follows.last.seq + 1, follows.last.sha256)
+        )
+        chain = Chain(self._signer, self._clock, self._device, name, seq, prev)
+        lines = [chain.next_line(record) for record in (boot, *self._pending)]
         file = self._disk.create(layout.epoch_file(name))
-        if previous is None:
-            self._chain = Chain(self._signer, self._clock, self._device, name, 1, line_digest(self._provisioning))
-            file.append(self._provisioning + b"\n")
-        else:
-            last = previous.last
-            self._chain = Chain(self._signer, self._clock, self._device, name, last.seq + 1, last.sha256)
-        if self._file is not None:
-            self._file.close()
-        self._file = file
-        file.append(b"".join([self._chain.next_line(record) for record in (boot, *after)]))
-        file.sync()
-        self._disk.sync_folder(layout.JOURNAL)
+        try:
+            file.append(b"".join([self._provisioning + b"\n"] * (follows is None) + lines))
+            file.sync()
+            self._disk.sync_folder(layout.JOURNAL)
+        except CannotPersist:
+            abandon(file)
+            raise
+        self._file, self._chain = file, chain
         self._settled()
 
 

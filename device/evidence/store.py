@@ -32,13 +32,16 @@ class Reserve:
             return True
         try:
             self._disk.allocate(layout.RESERVE, self.size)
+            self._disk.sync_folder("")
         except CardFull:
             return False
         return True
 
     def release(self) -> None:
+        """Give the room back; durable on return, as a file system reuses only room whose removal is."""
         if self.held:
             self._disk.remove(layout.RESERVE)
+            self._disk.sync_folder("")
 
 
 def keep_document(disk: Disk, folder: str, path_of: Callable[[str, int], str], document: bytes) -> str:

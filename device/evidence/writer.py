@@ -7,7 +7,6 @@ to a new name.
 """
 
 import hashlib
-from contextlib import suppress
 
 import msgspec
 
@@ -15,7 +14,7 @@ from device.clock import Clock
 from device.errors import CannotPersist
 from device.evidence import layout
 from device.evidence.chain import Chain
-from device.evidence.disk import Disk, File
+from device.evidence.disk import Disk, File, abandon
 from device.evidence.envelope import Signer, line_digest
 from device.evidence.records import (
     AudioSpan,
@@ -128,7 +127,8 @@ class RecordingWriter:
                 segments.append(self._write_segment(n, cut, files))
             self._make_durable(files, everything=first_group or len(files) > 1)
         except CannotPersist as failure:
-            _abandon(files)
+            for file in files:
+                abandon(file)
             if first_group:
                 raise LedgerBrokenError(f"{self._folder}: not begun: {failure}") from failure
             for n in range(self._next_n, self._next_n + len(cuts)):
@@ -244,13 +244,6 @@ class RecordingWriter:
             packets=self._totals.packets + sum(s.audio.packets for s in segments if s.audio is not None),
             size=self._totals.size + sum(s.file.size for s in segments),
         )
-
-
-def _abandon(files: list[File]) -> None:
-    """Close what could not be made durable. It is written again elsewhere, so an error here says nothing new."""
-    for file in files:
-        with suppress(CannotPersist):
-            file.close()
 
 
 def _gap(missing: Missing) -> Gap:
