@@ -116,3 +116,7 @@ def _export(options: argparse.Namespace) -> int:
     from device.readers import show_export
 
     return show_export(options.recording, options.identity, options.trust, options.output, as_json=options.json)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -62,6 +62,8 @@ ACTIVATION_LIMIT_US = 3_000_000
 CLOCK_STEP_US = 500_000
 """Wall time that moves so far against the boot clock has been set, not disciplined."""
 LOOK_EVERY_US = 500_000
+LOOK_BEFORE_READY_US = 20_000
+"""READY is said with the first frame, not half a second after it."""
 WATCHDOG_EVERY_US = 2_000_000
 PRIVATE_WORDS = ("zone", "category", "reason")
 
@@ -141,7 +143,7 @@ class Control:
         if self._deadline_us() <= now_us:
             self._step(Tick(at_us=now_us))
         if now_us >= self._look_due_us:
-            self._look_due_us = now_us + LOOK_EVERY_US
+            self._look_due_us = now_us + (LOOK_EVERY_US if self._ready_said else LOOK_BEFORE_READY_US)
             self._look(now_us)
         self._board.show(lights(self.state))
         if self.state.finished and self._recorder.ended:

@@ -14,29 +14,33 @@ from device.config import Camera, read_configuration
 from device.daemon import run_daemon
 from device.errors import ConfigurationError
 from hw_sim.hardware import Behaviour, TwinHardware
-from hw_sim.scenes import DrawnScene, Scene, VideoScene
+from hw_sim.scenes import DrawnScene, FlatScene, Scene, VideoScene
 
 HELP = """lines: press BUTTON [MS] | double BUTTON | hold BUTTON MS   (BUTTON: record, function)
        stall | resume | drop FRAMES | unplug | replug | help"""
 
 
-def run_bench(config: Path, video: Path | None, behaviour: Behaviour) -> int:
+def run_bench(config: Path, video: Path | None, drawn: str, behaviour: Behaviour) -> int:
     """Run the daemon until a signal; its exit status. Standard input plays on the board and the parts."""
     try:
         configuration = read_configuration(config)
     except ConfigurationError as failure:
         print(f"bodycam-sim: {failure}", file=sys.stderr)
         return failure.daemon_exit_status
-    hardware = TwinHardware(BootClock(), pins=configuration.tables.board, scene=scene_maker(video), behaviour=behaviour)
+    hardware = TwinHardware(
+        BootClock(), pins=configuration.tables.board, scene=scene_maker(video, drawn), behaviour=behaviour
+    )
     threading.Thread(target=_play, args=(hardware, sys.stdin), name="lines", daemon=True).start()
     return run_daemon(config, hardware)
 
 
-def scene_maker(video: Path | None) -> Callable[[Camera], Scene]:
+def scene_maker(video: Path | None, drawn: str) -> Callable[[Camera], Scene]:
     def make(settings: Camera) -> Scene:
-        if video is None:
-            return DrawnScene(settings.width, settings.height, settings.rate_hz)
-        return VideoScene(video, settings.width, settings.height, settings.rate_hz)
+        if video is not None:
+            return VideoScene(video, settings.width, settings.height, settings.rate_hz)
+        if drawn == "flat":
+            return FlatScene(settings.width, settings.height)
+        return DrawnScene(settings.width, settings.height, settings.rate_hz)
 
     return make
 

@@ -15,13 +15,11 @@ PyAV and numpy are imported by what encodes, not by this module: a `PreEncodedCa
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
-from fractions import Fraction
 from typing import TYPE_CHECKING, Literal, Protocol
-
-import msgspec
 
 from device.clock import NEVER_US, Clock, Part, Wake
 from device.media.sink import EncodedPacket
+from hw_sim.encoders import X264, EncodedFrame, Encoder, Profile, Replay, Unit, instant_us
 
 if TYPE_CHECKING:
     import av
@@ -29,7 +27,6 @@ if TYPE_CHECKING:
     from hw_sim.scenes import Scene
 
 Behaviour = Literal["v4l2", "libav"]
-Profile = Literal["baseline", "main"]
 
 MOST_FRAMES_BEHIND = 2
 """A camera part that runs late makes up for this many frames; the older ones never come."""
@@ -53,104 +50,11 @@ class Sink(Protocol):
     ) -> None: ...
 
 
-class EncodedFrame(msgspec.Struct, frozen=True, gc=False):
-    """One access unit of a clip, Annex B; `at_offset_us` counts from the clip's first frame."""
-
-    data: bytes
-    at_offset_us: int
-    keyframe: bool
-
-
-class _Unit(msgspec.Struct, frozen=True):
-    """One access unit as an encoder gives it."""
-
-    data: bytes
-    keyframe: bool
-    packet: EncodedPacket | None
-
-
-class _Encoder(Protocol):
-    """One run's way from a capture instant to an access unit, in two steps that may be on two threads."""
-
-    def capture(self, number: int, timestamp_us: int) -> "av.VideoFrame | None": ...
-
-    def encode(self, picture: "av.VideoFrame | None", keyframe: bool) -> _Unit: ...
-
-
-class _X264:
-    """libx264 as a hardware encoder would behave: no B-frames, no scene cuts, a keyframe a second, no look-ahead."""
-
-    def __init__(
-        self, scene: "Scene", *, width: int, height: int, rate_hz: int, bitrate_bps: int, profile: Profile
-    ) -> None:
-        import av
-
-        self._scene = scene
-        self._picture = av.VideoFrame.from_ndarray
-        codec = av.CodecContext.create("libx264", "w")
-        codec.width, codec.height, codec.pix_fmt = width, height, "yuv420p"
-        codec.time_base = Fraction(1, 1_000_000)
-        codec.framerate = Fraction(rate_hz)
-        codec.bit_rate = bitrate_bps
-        own = {
-            "keyint": rate_hz,
-            "min-keyint": rate_hz,
-            "scenecut": 0,
-            "bframes": 0,
-            "open-gop": 0,  # with no B-frames either, a picture asked to be of type I is an IDR: anyone can begin there
-            "repeat-headers": 1,
-            "annexb": 1,
-            "threads": 1,
-            "cabac": 1 if profile == "main" else 0,
-            "vbv-maxrate": bitrate_bps // 1000,
-            "vbv-bufsize": bitrate_bps // 1000,
-        }
-        codec.options = {
-            "preset": "ultrafast",
-            "tune": "zerolatency",
-            "x264-params": ":".join(f"{name}={value}" for name, value in own.items()),
-        }
-        self._codec = codec
-
-    def capture(self, number: int, timestamp_us: int) -> "av.VideoFrame":
-        picture = self._picture(self._scene.picture(number), format="yuv420p")
-        picture.pts = timestamp_us
-        return picture
-
-    def encode(self, picture: "av.VideoFrame | None", keyframe: bool) -> _Unit:
-        from av.video.frame import PictureType
-
-        assert picture is not None
-        picture.pict_type = PictureType.I if keyframe else PictureType.NONE
-        packets = self._codec.encode(picture)
-        assert len(packets) == 1, "without look-ahead one picture gives one packet"
-        return _Unit(bytes(packets[0]), packets[0].is_keyframe, packets[0])
-
-
-class _Replay:
-    """The frames of a clip in turn, round and round. A keyframe asked for is the clip's next one."""
-
-    def __init__(self, clip: Sequence[EncodedFrame], with_packets: bool) -> None:
-        self._clip = clip
-        self._with_packets = with_packets
-        self._next = 0
-
-    def capture(self, number: int, timestamp_us: int) -> None:  # noqa: ARG002 - a clip has its pictures already
-        return None
-
-    def encode(self, picture: "av.VideoFrame | None", keyframe: bool) -> _Unit:  # noqa: ARG002
-        while keyframe and not self._clip[self._next].keyframe:
-            self._next = (self._next + 1) % len(self._clip)
-        frame = self._clip[self._next]
-        self._next = (self._next + 1) % len(self._clip)
-        return _Unit(frame.data, frame.keyframe, _packet(frame) if self._with_packets else None)
-
-
 class _Run:
     """One run of the encoder, from a start to a stop: its zero of time, its sink, and whether it still delivers."""
 
     def __init__(
-        self, encoder: _Encoder, sink: Sink, behaviour: Behaviour, *, rate_hz: int, first_number: int, first_us: int
+        self, encoder: Encoder, sink: Sink, behaviour: Behaviour, *, rate_hz: int, first_number: int, first_us: int
     ) -> None:
         self.encoder = encoder
         self.sink = sink
@@ -164,7 +68,7 @@ class _Run:
         self._buffer = bytearray(1 << 16)
 
     def timestamp_us(self, number: int) -> int:
-        return _instant_us(number - self._first_number, self._rate_hz)
+        return instant_us(number - self._first_number, self._rate_hz)
 
     def deliver(self, picture: "av.VideoFrame | None", timestamp_us: int) -> None:
         with self._delivering:
@@ -181,7 +85,7 @@ class _Run:
         with self._delivering:
             self._closed = True
 
-    def _deliver_from_buffer(self, unit: _Unit, timestamp_us: int) -> None:
+    def _deliver_from_buffer(self, unit: Unit, timestamp_us: int) -> None:
         size = len(unit.data)
         if size > len(self._buffer):
             self._buffer = bytearray(2 * size)
@@ -311,7 +215,7 @@ class _Camera:
 
     # -- with the lock held ---------------------------------------------------------------------------------------
 
-    def _new_encoder(self) -> _Encoder:
+    def _new_encoder(self) -> Encoder:
         raise NotImplementedError
 
     def _begin(self, sink: Sink) -> None:
@@ -319,9 +223,9 @@ class _Camera:
         assert self._zero_us is not None
         now_us = self._clock.now_us()
         number = max(self._next_number, (now_us - self._zero_us) * self._rate_hz // 1_000_000)
-        while self._zero_us + _instant_us(number, self._rate_hz) < now_us:
+        while self._zero_us + instant_us(number, self._rate_hz) < now_us:
             number += 1
-        first_us = self._zero_us + _instant_us(number, self._rate_hz)
+        first_us = self._zero_us + instant_us(number, self._rate_hz)
         self._next_number = number
         self._first_timestamp_us = first_us
         self._run = _Run(
@@ -398,8 +302,8 @@ class TwinCamera(_Camera):
             )
         self._wake.ring()
 
-    def _new_encoder(self) -> _Encoder:
-        return _X264(
+    def _new_encoder(self) -> Encoder:
+        return X264(
             self._scene,
             width=self.width,
             height=self.height,
@@ -433,31 +337,5 @@ class PreEncodedCamera(_Camera):
             self._begin_again("restart", change)
         self._wake.ring()
 
-    def _new_encoder(self) -> _Encoder:
-        return _Replay(self._clip, with_packets=self._behaviour == "libav")
-
-
-def encode_clip(
-    seconds: int, *, width: int, height: int, rate_hz: int, bitrate_bps: int, scene: "Scene"
-) -> list[EncodedFrame]:
-    """Whole GOPs of a scene from its number 0 on, for a `PreEncodedCamera`."""
-    encoder = _X264(scene, width=width, height=height, rate_hz=rate_hz, bitrate_bps=bitrate_bps, profile="baseline")
-    clip = []
-    for number in range(seconds * rate_hz):
-        at_offset_us = _instant_us(number, rate_hz)
-        unit = encoder.encode(encoder.capture(number, at_offset_us), keyframe=False)
-        clip.append(EncodedFrame(unit.data, at_offset_us, unit.keyframe))
-    return clip
-
-
-def _packet(frame: EncodedFrame) -> EncodedPacket:
-    import av
-
-    packet = av.Packet(frame.data)
-    packet.is_keyframe = frame.keyframe
-    return packet
-
-
-def _instant_us(index: int, rate_hz: int) -> int:
-    """When the frame of this index is captured, in µs since the frame of index 0, to the nearest."""
-    return (index * 2_000_000 + rate_hz) // (2 * rate_hz)
+    def _new_encoder(self) -> Encoder:
+        return Replay(self._clip, with_packets=self._behaviour == "libav")

@@ -77,7 +77,7 @@ class Stage:
         command += ["--behaviour", behaviour] + (["--video", str(video.resolve())] if video is not None else [])
         bench.status_file.unlink(missing_ok=True)
         with (bench.root / "daemon.log").open("ab") as log:
-            self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stderr=log, stdout=log)  # noqa: S603 - our own
+            self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stderr=log, stdout=log)
 
     def play(self, line: str) -> None:
         assert self.process.stdin is not None, "the daemon's lines are a pipe"

@@ -1,11 +1,12 @@
 """The twin as the daemon's hardware: simulated camera, microphone, pins and disk, on a real or a virtual clock.
 
-The daemon that is built on it is the device's own, by the same composition root.
+The daemon that is built on it is the device's own, by the same composition root. What needs numpy is imported when
+it is asked for, so that a bench without pictures and sound of its own is as lean as the device.
 """
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from gpiozero.pins.mock import MockFactory
 
@@ -16,8 +17,10 @@ from device.evidence.disk import Disk
 from hw_sim.board import Thumb
 from hw_sim.camera import PreEncodedCamera, TwinCamera
 from hw_sim.disk import TwinDisk
-from hw_sim.microphone import TwinMicrophone
-from hw_sim.scenes import FlatScene, Scene
+
+if TYPE_CHECKING:
+    from hw_sim.microphone import TwinMicrophone
+    from hw_sim.scenes import Scene
 
 Behaviour = Literal["v4l2", "libav"]
 AnyCamera = TwinCamera | PreEncodedCamera
@@ -35,7 +38,7 @@ class TwinHardware:
         clock: Clock,
         *,
         pins: Pins | None = None,
-        scene: Callable[[Camera], Scene] | None = None,
+        scene: "Callable[[Camera], Scene] | None" = None,
         make_camera: Callable[[Camera], AnyCamera] | None = None,
         behaviour: Behaviour = "v4l2",
         memory_bytes: int = ZERO_2W_BYTES,
@@ -58,6 +61,8 @@ class TwinHardware:
         if self._make_camera is not None:
             self.the_camera = self._make_camera(settings)
             return self.the_camera
+        from hw_sim.scenes import FlatScene
+
         scene = self._scene(settings) if self._scene else FlatScene(settings.width, settings.height)
         self.the_camera = TwinCamera(
             self.clock,
@@ -70,7 +75,9 @@ class TwinHardware:
         )
         return self.the_camera
 
-    def microphone(self) -> TwinMicrophone:
+    def microphone(self) -> "TwinMicrophone":
+        from hw_sim.microphone import TwinMicrophone
+
         self.the_microphone = TwinMicrophone(self.clock)
         return self.the_microphone
 

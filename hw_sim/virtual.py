@@ -7,6 +7,7 @@ ends it as systemd would. Between them the clock goes on, and each boot has its 
 import random
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from device.clock import Part, Wake
 from device.config import Camera, read_configuration
@@ -16,7 +17,9 @@ from hw_sim.agency import Bench
 from hw_sim.clock import Scheduler, VirtualClock
 from hw_sim.disk import TwinDisk
 from hw_sim.hardware import AnyCamera, Behaviour, TwinHardware
-from hw_sim.scenes import Scene
+
+if TYPE_CHECKING:
+    from hw_sim.scenes import Scene
 
 SECOND_US = 1_000_000
 STOP_LIMIT_S = 30
@@ -30,7 +33,7 @@ class VirtualDevice:
         bench: Bench,
         *,
         behaviour: Behaviour = "v4l2",
-        scene: Callable[[Camera], Scene] | None = None,
+        scene: "Callable[[Camera], Scene] | None" = None,
         make_camera: Callable[[VirtualClock, Camera], AnyCamera] | None = None,
         make_disk: Callable[[Path], Disk] = TwinDisk,
     ) -> None:

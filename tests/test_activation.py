@@ -6,9 +6,10 @@ import pytest
 
 from device.config import Camera
 from device.evidence.records import Segments
-from hw_sim.camera import EncodedFrame, PreEncodedCamera, encode_clip
+from hw_sim.camera import PreEncodedCamera
 from hw_sim.clock import VirtualClock
 from hw_sim.disk import TwinDisk
+from hw_sim.encoders import EncodedFrame, encode_clip
 from hw_sim.scenes import NoiseScene
 from hw_sim.virtual import VirtualDevice
 from tests.benches import ledger, make_bench, recordings, segments_of, shown, verified

@@ -19,9 +19,10 @@ from device.evidence.records import RecordingOpened, Segments, Step
 from device.evidence.writer import RecordingWriter
 from device.policy.commands import Open
 from hw_sim.agency import Bench
-from hw_sim.camera import EncodedFrame, PreEncodedCamera, encode_clip
+from hw_sim.camera import PreEncodedCamera
 from hw_sim.clock import VirtualClock
 from hw_sim.disk import PowerCut, TwinDisk
+from hw_sim.encoders import EncodedFrame, encode_clip
 from hw_sim.scenes import FlatScene
 from hw_sim.virtual import VirtualDevice
 from tests.benches import CAMERA, journal, ledger, make_bench, recordings, shown, verified

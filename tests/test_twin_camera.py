@@ -15,16 +15,9 @@ from device.media.frames import CaptureFlags, Frame, ParameterSets, parameter_se
 from device.media.ring import Ring
 from device.media.sink import EncodedPacket, EncoderSink
 from hw_sim import pattern
-from hw_sim.camera import (
-    ENCODER_QUEUE_FRAMES,
-    MOST_FRAMES_BEHIND,
-    Behaviour,
-    EncodedFrame,
-    PreEncodedCamera,
-    TwinCamera,
-    encode_clip,
-)
+from hw_sim.camera import ENCODER_QUEUE_FRAMES, MOST_FRAMES_BEHIND, Behaviour, PreEncodedCamera, TwinCamera
 from hw_sim.clock import Scheduler, VirtualClock
+from hw_sim.encoders import EncodedFrame, encode_clip
 from hw_sim.scenes import DrawnScene, FlatScene, Scene, VideoScene, flash_seen, flashes
 
 WIDTH, HEIGHT, RATE_HZ = 160, 90, 30
@@ -404,7 +397,8 @@ def test_a_clip_is_whole_gops_at_exact_times() -> None:
 def test_a_ready_clip_is_replayed_without_pyav_or_numpy() -> None:
     program = """
 import sys
-from hw_sim.camera import EncodedFrame, PreEncodedCamera
+from hw_sim.camera import PreEncodedCamera
+from hw_sim.encoders import EncodedFrame
 from hw_sim.clock import Scheduler, VirtualClock
 class Sink:
     got = 0

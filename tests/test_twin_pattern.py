@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from hw_sim import pattern
-from hw_sim.camera import EncodedFrame, encode_clip
+from hw_sim.encoders import EncodedFrame, encode_clip
 from hw_sim.scenes import DrawnScene, FlatScene, NoiseScene, Scene
 
 SIZES = [(160, 90), (320, 180), (640, 360), (854, 480), (1280, 720), (1920, 1080)]

@@ -1,0 +1,333 @@
+"""`make bench`: what the device costs, in one run, as medians and ratios. No time here is asserted by a test.
+
+Each measurement runs in a process of its own, so that none pays for another's imports or memory. The machine is named,
+since times do not carry over to another; counts, bytes and ratios mostly do.
+"""
+
+import gc
+import json
+import os
+import platform
+import shutil
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from hw_sim.agency import Bench
+    from hw_sim.encoders import EncodedFrame
+    from hw_sim.virtual import VirtualDevice
+
+REPEATS = 5
+FULL_HD = {"width": 1920, "height": 1080, "rate_hz": 30, "bitrate_bps": 8_000_000}
+HALF_RATE = {**FULL_HD, "bitrate_bps": 4_000_000}
+EVICTIONS = 400_000
+ALLOCATOR = {"MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_TRIM_THRESHOLD_": "65536", "MALLOC_ARENA_MAX": "1"}
+"""As systemd/bodycam.service sets it."""
+
+Figures = dict[str, float]
+
+
+def main() -> int:
+    if sys.argv[1:2] == ["clip"]:
+        _write_clip(Path(sys.argv[2]), json.loads(sys.argv[3]))
+        return 0
+    if len(sys.argv) > 1:
+        print(json.dumps(MEASUREMENTS[sys.argv[1]]()))
+        return 0
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console()
+    console.print(
+        f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, {platform.system()}"
+    )
+    table = Table("what", "measured", "aim")
+    with console.status("measuring") as status:
+        for name in MEASUREMENTS:
+            status.update(f"measuring: {name}")
+            repeats = 1 if name in ONCE else REPEATS
+            runs = [_in_own_process(name) for _ in range(repeats)]
+            for what, aim in AIMS[name].items():
+                values = [run[what] for run in runs]
+                spread = f"  ({min(values):.4g} to {max(values):.4g})" if repeats > 1 else ""
+                table.add_row(what, f"{statistics.median(values):.4g}{spread}", aim)
+            table.add_section()
+    console.print(table)
+    return 0
+
+
+def _in_own_process(name: str) -> Figures:
+    done = subprocess.run(
+        [sys.executable, "-m", "hw_sim.benchmarks", name],
+        check=True,
+        capture_output=True,
+        text=True,
+        env={**os.environ, **ALLOCATOR},
+    )
+    figures: Figures = json.loads(done.stdout)
+    return figures
+
+
+# -- what is measured -----------------------------------------------------------------------------------------------
+
+
+def pipeline() -> Figures:
+    """Ring, mux, seal and write of 30 s before the press and 20 s after it; nothing is encoded."""
+    with tempfile.TemporaryDirectory() as folder:
+        device, clip = _device(Path(folder), FULL_HD, audio=False)
+        device.run(32)
+        spent = [0.0, 0.0]
+        recorder, ring = device.daemon.recorder, device.daemon.ring
+        recorder.run_once = _timing(recorder.run_once, spent)  # type: ignore[method-assign]
+        begun = time.perf_counter()
+        device.double()
+        activation_ms = (time.perf_counter() - begun) * 1000
+        ring.append_video = _timing(ring.append_video, spent)  # type: ignore[method-assign]
+        device.run(20)
+        device.confirmed_stop()
+        device.until_idle()
+        device.stop()
+        _, frames = _payload(device.bench, clip)
+        return {
+            "press to durable, 30 s at 8 Mbit/s (ms)": activation_ms,
+            "CPU per frame: ring, mux, seal, write (ms)": spent[0] * 1000 / frames,
+        }
+
+
+def overhead() -> Figures:
+    """Bytes on the card beyond the encoders' own, of a recording of about 60 s at 4 Mbit/s."""
+    figures: Figures = {}
+    for audio in (False, True):
+        with tempfile.TemporaryDirectory() as folder:
+            device, clip = _device(Path(folder), HALF_RATE, audio=audio)
+            device.run(32)
+            journal = device.bench.card / "journal" / "000000.jsonl"
+            before = journal.stat().st_size
+            device.record(15)
+            device.stop()
+            on_card = sum(f.stat().st_size for f in (device.bench.card / "evidence").glob("*/*"))
+            payload, _ = _payload(device.bench, clip)
+            added = on_card + journal.stat().st_size - before - payload
+            sound = "with" if audio else "without"
+            figures[f"added bytes at 4 Mbit/s, {sound} sound (%)"] = 100 * added / payload
+    return figures
+
+
+def memory() -> Figures:
+    """Resident memory of the daemon that has evicted 400,000 frames, against its ring's payload."""
+    with tempfile.TemporaryDirectory() as folder:
+        device, clip = _device(Path(folder), FULL_HD, audio=False)
+        _warm_muxer(clip[0].data)
+        base_mib = _resident_mib()
+        device.run(EVICTIONS / FULL_HD["rate_hz"] + 31)
+        ring = device.daemon.ring
+        payload_mib = ring.payload_bytes / 1048576
+        assert ring.evicted_frames >= EVICTIONS
+        full_mib = _resident_mib()
+        device.record(5)
+        recorded_mib = _resident_mib()
+        segments_mib = 2 * FULL_HD["bitrate_bps"] / 8 / 1048576
+        device.stop()
+        return {
+            "daemon and libav without frames, no OpenCV (MiB)": base_mib,
+            "ring payload (MiB)": payload_mib,
+            "resident after 400,000 evictions (MiB)": full_mib,
+            "resident after a recording too (MiB)": recorded_mib,
+            "(resident − base) / payload": (full_mib - base_mib) / payload_mib,
+            "limit: base + two segments + 1.06 × payload (MiB)": base_mib + segments_mib + 1.06 * payload_mib,
+        }
+
+
+def start() -> Figures:
+    """From exec to READY=1, of the daemon on the twin."""
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder)
+        bench = _bench(
+            root / "bench", {"width": 640, "height": 360, "rate_hz": 30, "bitrate_bps": 1_000_000}, audio=False
+        )
+        address = str(root / "notify")
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener:
+            listener.bind(address)
+            listener.settimeout(30)
+            begun = time.perf_counter()
+            process = subprocess.Popen(
+                [sys.executable, "-m", "hw_sim.cli", "daemon", "--config", str(bench.config), "--scene", "flat"],
+                stdin=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                env={**os.environ, "NOTIFY_SOCKET": address},
+            )
+            try:
+                while b"READY=1" not in listener.recv(4096):
+                    pass
+                ready_ms = (time.perf_counter() - begun) * 1000
+            finally:
+                process.terminate()
+                process.communicate(timeout=30)
+        return {"exec to READY, twin (ms)": ready_ms}
+
+
+def verification() -> Figures:
+    """Verify and sha256sum over the same bytes, each as a whole process."""
+    with tempfile.TemporaryDirectory() as folder:
+        device, _ = _device(Path(folder), FULL_HD, audio=False)
+        device.run(32)
+        device.record(300)
+        device.stop()
+        bench = device.bench
+        files = sorted((bench.card / "evidence").glob("*/*.age"))
+        size_mb = sum(f.stat().st_size for f in files) / 1e6
+        bodycam = shutil.which("bodycam", path=str(Path(sys.executable).parent)) or "bodycam"
+        ours = _timed([bodycam, "verify", str(bench.card), "--trust", str(bench.trust), "--json"])
+        theirs = _timed(["sha256sum", *map(str, files)])
+        return {
+            "verify (MB/s)": size_mb / ours,
+            "sha256sum (MB/s)": size_mb / theirs,
+            "verify / sha256sum, speed": theirs / ours,
+        }
+
+
+MEASUREMENTS: dict[str, Callable[[], Figures]] = {
+    "pipeline": pipeline,
+    "overhead": overhead,
+    "memory": memory,
+    "start": start,
+    "verification": verification,
+}
+ONCE = {"memory", "overhead"}
+AIMS = {
+    "pipeline": {
+        "press to durable, 30 s at 8 Mbit/s (ms)": "≤ 1000",
+        "CPU per frame: ring, mux, seal, write (ms)": "",
+    },
+    "overhead": {
+        "added bytes at 4 Mbit/s, without sound (%)": "≤ 0.45",
+        "added bytes at 4 Mbit/s, with sound (%)": "",
+    },
+    "memory": {
+        "daemon and libav without frames, no OpenCV (MiB)": "≤ 70",
+        "ring payload (MiB)": "",
+        "resident after 400,000 evictions (MiB)": "≤ the limit",
+        "resident after a recording too (MiB)": "≤ the limit",
+        "(resident − base) / payload": "≤ 1.06",
+        "limit: base + two segments + 1.06 × payload (MiB)": "",
+    },
+    "start": {"exec to READY, twin (ms)": ""},
+    "verification": {
+        "verify (MB/s)": "",
+        "sha256sum (MB/s)": "",
+        "verify / sha256sum, speed": "≥ 0.8",
+    },
+}
+
+
+# -- how --------------------------------------------------------------------------------------------------------------
+
+
+def _device(folder: Path, camera: dict[str, int], *, audio: bool) -> "tuple[VirtualDevice, list[EncodedFrame]]":
+    """The daemon on a pre-encoded clip and a real disk, booted. The clip is encoded by another process."""
+    from device.evidence.disk import CardDisk
+    from hw_sim.camera import PreEncodedCamera
+    from hw_sim.virtual import VirtualDevice
+
+    clip = _clip(folder, camera)
+    bench = _bench(folder / "bench", camera, audio=audio)
+    device = VirtualDevice(
+        bench,
+        make_camera=lambda clock, settings: PreEncodedCamera(clock, clip=clip, rate_hz=settings.rate_hz),
+        make_disk=CardDisk,
+    )
+    device.boot()
+    device.run(0.01)
+    return device, clip
+
+
+def _bench(root: Path, camera: dict[str, int], *, audio: bool) -> "Bench":
+    from hw_sim.agency import Agency, lay_out_bench
+
+    policy = files("device.policy").joinpath("profiles", "first.toml").read_bytes()
+    tables: dict[str, dict[str, int | bool]] = {
+        "camera": {**camera},
+        "microphone": {"enabled": audio},
+        "ring": {"cap_mib": 64},
+    }
+    return lay_out_bench(root, Agency(), "BC-BENCH", policy, tables)
+
+
+def _clip(folder: Path, camera: dict[str, int]) -> "list[EncodedFrame]":
+    from hw_sim.encoders import EncodedFrame
+
+    path = folder / "clip"
+    subprocess.run([sys.executable, "-m", "hw_sim.benchmarks", "clip", str(path), json.dumps(camera)], check=True)
+    index, _, data = path.read_bytes().partition(b"\n")
+    clip, offset = [], 0
+    for size, at_offset_us, keyframe in json.loads(index):
+        clip.append(EncodedFrame(data[offset : offset + size], at_offset_us, keyframe))
+        offset += size
+    return clip
+
+
+def _write_clip(path: Path, camera: dict[str, int]) -> None:
+    from hw_sim.encoders import encode_clip
+    from hw_sim.scenes import NoiseScene
+
+    clip = encode_clip(4, **camera, scene=NoiseScene(camera["width"], camera["height"]))
+    index = [(len(frame.data), frame.at_offset_us, frame.keyframe) for frame in clip]
+    path.write_bytes(json.dumps(index).encode() + b"\n" + b"".join(frame.data for frame in clip))
+
+
+def _payload(bench: "Bench", clip: "list[EncodedFrame]") -> tuple[int, int]:
+    """Bytes and number of the frames of the only recording, sound included, as the encoders gave them."""
+    from device.evidence.identity import load_anchors
+    from device.evidence.verify import verify
+
+    recording = verify(bench.card, load_anchors(bench.trust)).recordings[0]
+    first = recording.first_frame
+    video = sum(len(clip[number % len(clip)].data) for number in range(first, first + recording.frames))
+    sound = recording.packets * 64_000 / 8 * 1024 / 48_000
+    return round(video + sound), recording.frames
+
+
+def _warm_muxer(keyframe: bytes) -> None:
+    """Load libav and use it once, as the first recording does: it belongs to the base."""
+    from device.media.fmp4 import Muxer
+    from device.media.frames import CaptureFlags, Frame, parameter_sets
+
+    frame = Frame(keyframe, 0, 0, True, CaptureFlags("street"))
+    sets = parameter_sets(keyframe)
+    assert sets is not None, "a keyframe has its parameter sets"
+    Muxer(frame, sets, None).fragment(1, [frame], [], 33_333)
+
+
+def _timing(function: Callable[..., Any], spent: list[float]) -> Callable[..., Any]:
+    def timed(*arguments: Any) -> Any:
+        begun = time.process_time()
+        try:
+            return function(*arguments)
+        finally:
+            spent[0] += time.process_time() - begun
+
+    return timed
+
+
+def _timed(command: list[str]) -> float:
+    begun = time.perf_counter()
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    return time.perf_counter() - begun
+
+
+def _resident_mib() -> float:
+    gc.collect()
+    pages = int(Path("/proc/self/statm").read_text("ascii").split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / 1048576
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,210 @@
+"""The daemon as a process: what systemd hears, how it ends, what it says when it can't start."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from hw_sim.agency import Bench
+from tests.benches import make_bench, recordings, shown, verified
+
+LIMIT_S = 60
+SMALL = {"width": 160, "height": 90, "rate_hz": 30, "bitrate_bps": 150_000}
+
+
+class Running:
+    """`bodycam-sim daemon` with a socket in the place of systemd's."""
+
+    def __init__(self, bench: Bench, root: Path) -> None:
+        self.bench = bench
+        self._log = (root / "log").open("wb")
+        self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._listener.bind(str(root / "notify"))
+        self._listener.settimeout(LIMIT_S)
+        self.heard: list[str] = []
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "hw_sim.cli", "daemon", "--config", str(bench.config), "--scene", "flat"],
+            stdin=subprocess.PIPE,
+            stdout=self._log,
+            stderr=self._log,
+            env={**os.environ, "NOTIFY_SOCKET": str(root / "notify")},
+        )
+
+    def hear(self, wanted: Callable[[str], bool]) -> str:
+        """Wait for a message; every message is kept."""
+        while True:
+            message = self._listener.recv(65536).decode()
+            self.heard.append(message)
+            if wanted(message):
+                return message
+
+    def line(self, text: str) -> None:
+        assert self.process.stdin is not None
+        self.process.stdin.write(text.encode() + b"\n")
+        self.process.stdin.flush()
+
+    def terminate(self) -> int:
+        self.process.terminate()
+        return self.process.wait(LIMIT_S)
+
+    def close(self) -> None:
+        self.process.kill()
+        self.process.communicate()
+        self._listener.close()
+        self._log.close()
+
+
+@pytest.fixture
+def running(tmp_path: Path) -> Iterator[Running]:
+    bench = make_bench(tmp_path / "bench", pre_event_s=2, post_event_s=0, camera=SMALL)
+    daemon = Running(bench, tmp_path)
+    yield daemon
+    daemon.close()
+
+
+def test_systemd_hears_ready_status_watchdog_and_stopping(running: Running) -> None:
+    assert running.hear(lambda m: "READY=1" in m) == "READY=1\nSTATUS=idle; faults: none"
+    running.hear(lambda m: m == "WATCHDOG=1")
+    running.line("double record")
+    running.hear(lambda m: m == "STATUS=recording; faults: none")
+    running.hear(lambda m: m == "WATCHDOG=1")
+    status = subprocess.run(
+        [sys.executable, "-m", "device.cli", "status", "--file", str(running.bench.status_file), "--json"],
+        capture_output=True,
+        check=True,
+    )
+    assert json.loads(status.stdout)["state"] == "recording"
+    running.process.terminate()
+    running.hear(lambda m: m == "STOPPING=1")
+    assert running.process.wait(LIMIT_S) == 0
+
+
+def test_sigterm_closes_an_open_recording(running: Running) -> None:
+    running.hear(lambda m: "READY=1" in m)
+    running.line("double record")
+    running.hear(lambda m: m.startswith("STATUS=recording"))
+    running.hear(lambda m: m == "WATCHDOG=1")
+    assert running.terminate() == 0
+    verdict = verified(running.bench, read=True)
+    assert verdict.exit_status == 0, shown(verdict)
+    assert verdict.recordings[0].answers.extent_said == "closed (shutdown) and journaled"
+    assert not running.bench.status_file.exists()
+
+
+def test_the_watchdog_is_not_fed_while_the_camera_is_silent(running: Running) -> None:
+    """Fed from frame progress: after the camera's last frame, at most what was due then is still heard."""
+    running.hear(lambda m: "READY=1" in m)
+    running.line("stall")
+    running.hear(lambda m: m == "STATUS=idle; faults: camera")
+    before = running.heard.count("WATCHDOG=1")
+    running._listener.settimeout(5)
+    with pytest.raises(TimeoutError):
+        running.hear(lambda _: False)
+    assert running.heard.count("WATCHDOG=1") - before <= 1
+
+
+def test_kill_is_a_power_cut_and_the_next_start_recovers(running: Running, tmp_path: Path) -> None:
+    running.hear(lambda m: "READY=1" in m)
+    running.hear(lambda m: m == "WATCHDOG=1")
+    running.line("double record")
+    running.hear(lambda m: m.startswith("STATUS=recording"))
+    running.hear(lambda m: m == "WATCHDOG=1")
+    live = verified(running.bench)
+    assert live.exit_status == 4, shown(live)
+    assert [r.verdict for r in live.recordings] == ["unchanged; still recording"]
+    running.process.kill()
+    running.process.wait(LIMIT_S)
+    again_root = tmp_path / "again"
+    again_root.mkdir()
+    again = Running(running.bench, again_root)
+    try:
+        again.hear(lambda m: "READY=1" in m)
+        again.hear(lambda m: m == "WATCHDOG=1")
+        assert again.terminate() == 0
+    finally:
+        again.close()
+    verdict = verified(running.bench, read=True)
+    assert verdict.exit_status == 4, shown(verdict)
+    assert [r.answers.extent for r in verdict.recordings] == ["power-loss"]
+
+
+def _refused(config: Path) -> tuple[int, str]:
+    done = subprocess.run(
+        [sys.executable, "-m", "hw_sim.cli", "daemon", "--config", str(config)],
+        capture_output=True,
+        text=True,
+        check=False,
+        stdin=subprocess.DEVNULL,
+        timeout=LIMIT_S,
+    )
+    return done.returncode, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("rate_hz = 30", "rate_hz = 500", ["camera.rate_hz", "500", "60"]),
+        ("rate_hz = 30", "frame_rate = 30", ["camera.frame_rate", "no such key"]),
+        ("cap_mib = 4", "cap_mib = 4000", ["ring.cap_mib", "4000", "512 MiB", "lower"]),
+        ("bitrate_bps = 150000", "bitrate_bps = 25000000", ["ring.cap_mib", "raise ring.cap_mib"]),
+        ('key = "device.key"', 'key = "absent.key"', ["absent.key", "No such file"]),
+        ('key = "device.key"', 'key = "device.der"', ["device.der", "private key"]),
+        (
+            'certificate = "device.der"',
+            'certificate = "provisioner.der"',
+            ["provisioning.jsonl", "another certificate"],
+        ),
+        ('path = "../card"', 'path = "../elsewhere"', ["card.path", "elsewhere", "mount"]),
+        ('footage = ["age1', 'footage = ["xage1', ["recipients.footage", "age1"]),
+        ('file = "policy.toml"', 'file = "none.toml"', ["none.toml", "policy"]),
+    ],
+)
+def test_a_bad_configuration_is_one_message_and_78(tmp_path: Path, old: str, new: str, said: list[str]) -> None:
+    bench = make_bench(tmp_path / "bench", pre_event_s=2)
+    text = bench.config.read_text()
+    assert text.count(old) == 1
+    bench.config.write_text(text.replace(old, new))
+    status, message = _refused(bench.config)
+    assert status == 78, message
+    assert message.count("\n") == 1
+    assert "Traceback" not in message
+    assert [word for word in said if word not in message] == [], message
+    assert list(bench.card.iterdir()) == [], "nothing is half written"
+
+
+def test_a_bad_policy_names_the_policy_file(tmp_path: Path) -> None:
+    bench = make_bench(tmp_path / "bench")
+    policy = bench.root / "device" / "policy.toml"
+    policy.write_text(policy.read_text().replace("confirm_s = 5", "confirm_s = 500"))
+    status, message = _refused(bench.config)
+    assert status == 78
+    assert "policy.toml: stop.confirm_s is 500" in message
+
+
+def test_a_missing_configuration_is_78(tmp_path: Path) -> None:
+    status, message = _refused(tmp_path / "absent.toml")
+    assert status == 78
+    assert "absent.toml" in message
+
+
+def test_bodycam_daemon_says_what_this_build_can_not_do(tmp_path: Path) -> None:
+    bench = make_bench(tmp_path / "bench")
+    for config, said in ((bench.config, "bodycam-sim daemon"), (tmp_path / "none.toml", "none.toml")):
+        done = subprocess.run(
+            [sys.executable, "-m", "device.cli", "daemon", "--config", str(config)],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 78
+        assert said in done.stderr
+    assert recordings_absent(bench)
+
+
+def recordings_absent(bench: Bench) -> bool:
+    return not (bench.card / "evidence").exists() or not recordings(bench)
