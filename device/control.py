@@ -48,6 +48,7 @@ from device.policy.inputs import (
     FaultChanged,
     Input,
     PreEventHad,
+    RecorderClosed,
     ShutdownAsked,
     Tick,
 )
@@ -165,6 +166,8 @@ class Control:
         if isinstance(came, FaultChanged):
             fault = Fault(part=came.part, present=came.present, at_us=came.at_us, detail="")
             self._recorder.post(NoteOrder(self.state.recording, fault))
+        if isinstance(came, RecorderClosed):
+            self._claims.pop(came.recording, None)
         for command in commands:
             self._carry_out(command)
 

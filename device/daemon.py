@@ -258,7 +258,7 @@ def run_daemon(config_path: Path, hardware: Hardware) -> int:
         return ConfigurationError.daemon_exit_status
     except BodycamError as failure:
         print(f"bodycam: {failure}", file=sys.stderr)
-        return 1
+        return failure.exit_status
 
 
 def _provisioning(configuration: Configuration, certificate: bytes) -> bytes:

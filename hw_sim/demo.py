@@ -30,6 +30,7 @@ from device.service.status import Status, read_status
 from hw_sim import pattern
 from hw_sim.agency import Agency, Bench, lay_out_bench
 from hw_sim.hardware import Behaviour
+from hw_sim.scenes import VideoScene
 
 DEVICE = "BC-DEMO-1"
 CAMERA = {"width": 1280, "height": 720, "rate_hz": 30, "bitrate_bps": 4_000_000}
@@ -53,6 +54,8 @@ def run_demo(root: Path, video: Path | None, behaviour: Behaviour) -> int:
     console = Console()
     if root.exists() and any(root.iterdir()):
         raise UsageError(f"--out {root}: not empty; name a new folder, or remove it")
+    if video is not None:
+        VideoScene(video, CAMERA["width"], CAMERA["height"], CAMERA["rate_hz"])
     policy = files("hw_sim").joinpath("demo-policy.toml").read_bytes()
     bench = lay_out_bench(root, Agency(), DEVICE, policy, {"camera": CAMERA, "ring": RING})
     console.print(f"[bold]The daemon on simulated hardware[/], {CAMERA['width']}x{CAMERA['height']} at "
@@ -230,7 +233,7 @@ def _table(verdict: CardVerdict, exported: dict[str, Exported]) -> Table:
         asked, had = recording.pre_event_asked_us / 1e6, recording.pre_event_had_us / 1e6
         written = exported.get(recording.recording)
         accounted = sum(recording.missing.values())
-        missing = f"{accounted} signed gap" if accounted else "none missing"
+        missing = f"{accounted} in signed gaps" if accounted else "none missing"
         unexplained = written is None or written.missing != accounted
         frames = f"{recording.frames}, {'SOME MISSING' if unexplained else missing}"
         table.add_row(

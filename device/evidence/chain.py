@@ -6,6 +6,7 @@ recovery and for the readers: the good lines from its beginning, and what stands
 """
 
 import hashlib
+import re
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
@@ -20,6 +21,8 @@ from device.evidence.records import ClockQuality, Line, Record, Torn
 from device.evidence.tree import MerkleTree
 
 _R = TypeVar("_R", bound=Record)
+_WORTH_A_LOOK = re.compile(rb'^\{"payload":"[^\n]{200,}$', re.MULTILINE)
+"""A signed line is longer than that: so millions of empty lines cost a reader nothing."""
 
 
 def utc_text(utc_us: int) -> str:
@@ -123,12 +126,21 @@ def read_chain(
         try:
             signed = open_line(data[offset:end])
             record = _checked(signed, key, decode)
-            _in_sequence(record, stream, seq, prev)
+            _in_sequence(record, lines[0].record.device if lines else record.device, stream, seq, prev)
         except EvidenceError as failure:
             return _rest(data, offset, key, decode, lines, seq, str(failure))
         lines.append(ReadLine(record, signed.payload, signed.sha256))
         seq, prev, offset = seq + 1, signed.sha256, end + 1
     return ReadChain(lines, None, "", False)
+
+
+def never_whole(data: bytes) -> bool:
+    """Whether the first line in these bytes is what a power loss leaves of a first write: not its end, or holes of zeros.
+
+    A whole line that is merely wrong is not.
+    """
+    line, newline, _ = data.partition(b"\n")
+    return not newline or b"\0" in line
 
 
 def _checked(signed: SignedLine, key: ec.EllipticCurvePublicKey, decode: Callable[[bytes], _R]) -> _R:
@@ -139,7 +151,9 @@ def _checked(signed: SignedLine, key: ec.EllipticCurvePublicKey, decode: Callabl
     return decode(signed.payload)
 
 
-def _in_sequence(record: Record, stream: str, seq: int, prev: str | None) -> None:
+def _in_sequence(record: Record, device: str, stream: str, seq: int, prev: str | None) -> None:
+    if record.device != device:
+        raise EvidenceError(f"a record of the device {record.device}")
     if record.stream != stream:
         raise EvidenceError(f"a record of stream {record.stream}")
     if record.seq != seq:
@@ -160,9 +174,9 @@ def _rest(
     rest = data[offset:]
     torn = Torn(offset=offset, size=len(rest), sha256=hashlib.sha256(rest).hexdigest())
     altered = False
-    for line in rest.split(b"\n"):
+    for line in _WORTH_A_LOOK.finditer(rest):
         try:
-            altered = altered or _checked(open_line(line), key, decode).durable >= seq
+            altered = altered or _checked(open_line(line[0]), key, decode).durable >= seq
         except EvidenceError:
             continue
     return ReadChain(lines, torn, fault, altered)

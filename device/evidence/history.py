@@ -1,243 +1,334 @@
 """A card's journal, read as one history: epochs linked to each other, and what they say of each recording.
 
 Checks what can be checked without the recordings: the agency's statement, signatures, sequence, links between epochs,
-torn tails and who named them. Collects findings; raises only for an unreadable card.
+torn tails and who named them. A card may hold the journals of several devices, one after the other: what one of them
+says counts for recordings under the same certificate only. Collects findings; nothing found on a card raises.
 """
 
-import hashlib
 from pathlib import Path
 
 import msgspec
 from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import ec
 
 from device.errors import EvidenceError
 from device.evidence import layout, records
-from device.evidence.chain import ReadChain
-from device.evidence.envelope import SignedLine, open_line, verify_line
-from device.evidence.identity import Role, common_name, load_certificate, p256_key, parse_utc, why_not_trusted
-from device.evidence.journal import MAX_EPOCH_BYTES, read_epoch
+from device.evidence.chain import ReadLine, never_whole
+from device.evidence.documents import Identities, why_not_policy
+from device.evidence.envelope import SignedLine, line_digest, open_line, verify_line
+from device.evidence.identity import Role, common_name, p256_key, parse_utc, why_not_trusted
+from device.evidence.journal import MAX_EPOCH_BYTES, cut_as_it_began, read_epoch
 from device.evidence.reading import names_in, read_file
 from device.evidence.records import (
     Boot,
+    ForeignCard,
     JournalRecord,
     Line,
+    PreviousEpoch,
     Provisioned,
     RecordingBegun,
     RecordingEnded,
     RecordingHead,
+    Step,
+    Stopped,
+    Torn,
 )
-from device.evidence.verdicts import Finding
-
-MAX_CERTIFICATE_BYTES = 64 * 1024
-
-
-class Identities(msgspec.Struct):
-    """The certificates on the card, by digest. They prove nothing by being here: anchors come from `--trust`."""
-
-    certificates: dict[str, x509.Certificate]
-    findings: list[Finding]
+from device.evidence.verdicts import Finding, Question
 
 
 class Told(msgspec.Struct):
-    """What the journal says of one recording."""
+    """What the journal says of one recording: every line of its ledger that it holds, and how it ended."""
 
-    begun: Line | None = None
-    heads: list[Line] = msgspec.field(default_factory=list)
+    lines: list[Line] = msgspec.field(default_factory=list)
+    begun: bool = False
     ended: Line | None = None
     how: str = ""
-    last_epoch: str = ""
 
 
-class Epoch(msgspec.Struct, frozen=True):
-    """One journal file. `device` and `chain` name the history that it belongs to; `chain` counts from 0 on a card."""
+class Epoch(msgspec.Struct):
+    """One journal file that can be believed. `chain` counts a card's journals; `lines` are those that still count."""
 
     name: str
-    device: str
     chain: int
-    read: ReadChain[JournalRecord]
+    statement: Provisioned
+    boot: Boot
+    lines: list[ReadLine[JournalRecord]]
+    torn: Torn | None
+
+    @property
+    def stopped(self) -> bool:
+        return self.torn is None and isinstance(self.lines[-1].record, Stopped)
+
+
+class Place(msgspec.Struct, frozen=True):
+    """Where a believed line stands."""
+
+    line: Line
+    epoch: Epoch
 
 
 class History(msgspec.Struct):
-    """All journal files of a card. `lines`: digest of every believed line → its place."""
+    """All journal files of a card. `places`: digest of every believed line → where it stands."""
 
-    epochs: list[Epoch]
-    lines: dict[str, Line]
-    told: dict[str, Told]
-    findings: list[Finding]
-    untrusted: list[Finding]
-    present: bool
+    epochs: list[Epoch] = msgspec.field(default_factory=list)
+    places: dict[str, Place] = msgspec.field(default_factory=dict)
+    findings: list[Finding] = msgspec.field(default_factory=list)
+    by_certificate: dict[str, dict[str, Told]] = msgspec.field(default_factory=dict)
 
-    def is_over(self, epoch: str) -> bool:
+    @property
+    def present(self) -> bool:
+        """Whether any of it can be believed."""
+        return bool(self.epochs)
+
+    @property
+    def recorded(self) -> bool:
+        """Whether a device on this card ever came so far as to decide anything."""
+        return any(isinstance(line.record, Step) for epoch in self.epochs for line in epoch.lines)
+
+    def told(self, certificate_sha256: str, recording: str) -> Told:
+        return self.by_certificate.get(certificate_sha256, {}).get(recording) or Told()
+
+    def names(self) -> set[str]:
+        """Every recording that some journal here holds a line of."""
+        return {name for told in self.by_certificate.values() for name in told}
+
+    def is_over(self, epoch: Epoch) -> bool:
         """Whether the boot of this epoch is known to have ended: another followed, or its daemon said that it stopped."""
-        mine = next(e for e in self.epochs if e.name == epoch)
-        later = any(e.chain == mine.chain and e.name > epoch for e in self.epochs)
-        return later or isinstance(mine.read.lines[-1].record, records.Stopped)
-
-
-def read_identities(card: Path) -> Identities:
-    identities = Identities({}, [])
-    for name in names_in(card / layout.IDENTITY):
-        place = f"{layout.IDENTITY}/{name}"
-        try:
-            der = read_file(card / layout.IDENTITY / name, MAX_CERTIFICATE_BYTES)
-            if der is None:
-                continue
-            sha256 = hashlib.sha256(der).hexdigest()
-            if layout.certificate_file(sha256) != place:
-                identities.findings.append(
-                    Finding(question="content", place=place, what="its bytes are not those that its name says")
-                )
-                continue
-            identities.certificates[sha256] = load_certificate(der)
-        except EvidenceError as failure:
-            identities.findings.append(Finding(question="content", place=place, what=str(failure)))
-    return identities
+        later = [e for e in self.epochs if e.name >= epoch.name]
+        return later[-1].stopped or any(e.boot.boot != epoch.boot.boot for e in later)
 
 
 def read_history(card: Path, identities: Identities, anchors: tuple[x509.Certificate, ...]) -> History:
-    history = History([], {}, {}, [], [], present=False)
-    numbers = sorted(n for n in map(layout.epoch_number, names_in(card / layout.JOURNAL)) if n is not None)
-    reader = _Reader(history, identities, anchors)
-    for number in numbers:
+    reader = _Reader(card, identities, anchors)
+    try:
+        names = names_in(card / layout.JOURNAL)
+    except EvidenceError as failure:
+        reader.history.findings.append(Finding(question="content", place=layout.JOURNAL, what=str(failure)))
+        names = []
+    for number in sorted(n for n in map(layout.epoch_number, names) if n is not None):
         name = layout.epoch_name(number)
-        history.present = True
         try:
             data = read_file(card / layout.epoch_file(name), MAX_EPOCH_BYTES)
         except EvidenceError as failure:
-            reader.altered(name, str(failure))
+            reader.broken(name, str(failure))
             continue
-        if data is not None and data.strip(b"\0"):
+        if data is not None:
             reader.take(name, data)
     reader.end()
-    return history
+    return reader.history
+
+
+class _Owner(msgspec.Struct, frozen=True):
+    """Whose journal it is: the agency's statement, and the certificate that it names, when that is on the card."""
+
+    statement: Provisioned
+    certificate: x509.Certificate | None
 
 
 class _Reader:
     """Follows the links from epoch to epoch."""
 
-    def __init__(self, history: History, identities: Identities, anchors: tuple[x509.Certificate, ...]) -> None:
-        self._history = history
-        self._identities = identities
+    def __init__(self, card: Path, identities: Identities, anchors: tuple[x509.Certificate, ...]) -> None:
+        self.history = History()
+        self._card = card
+        self._certificates = identities.certificates
         self._anchors = anchors
-        self._key: ec.EllipticCurvePublicKey | None = None
-        self._device = ""
+        self._owner: _Owner | None = None
         self._chain = -1
-        self._last: Epoch | None = None
+        self._newest: tuple[str, str] | None = None  # name and digest of the last file that holds anything
+        self._cut: list[str] = []  # files after it that a power loss cut as they began
+        self._broken: set[str] = set()
 
-    def altered(self, epoch: str, what: str, seq: int | None = None) -> None:
-        place = f"{layout.JOURNAL}/{epoch}.jsonl" + (f", line {seq}" if seq is not None else "")
-        self._history.findings.append(Finding(question="content", place=place, what=what))
+    def broken(self, epoch: str, what: str, seq: int | None = None) -> None:
+        self._broken.add(epoch)
+        self._find("content", epoch, what, seq)
+
+    def _find(self, question: Question, epoch: str, what: str, seq: int | None = None) -> None:
+        place = layout.epoch_file(epoch) + (f", line {seq}" if seq is not None else "")
+        self.history.findings.append(Finding(question=question, place=place, what=what))
+
+    # -- one file ---------------------------------------------------------------------------------------------------
 
     def take(self, name: str, data: bytes) -> None:
-        provisioned = _provisioning_line(data)
-        if provisioned is not None:
-            self._begin_chain(name, *provisioned)
-        if self._key is None:
-            self.altered(name, "the beginning of the journal, the agency's statement about the device, is missing")
+        signed, statement = _provisioning_line(data)
+        owner = self._owner
+        if signed is not None and statement is not None:
+            owner = _Owner(statement, self._certificates.get(statement.certificate_sha256))
+        if owner is None or owner.certificate is None:
+            self._cannot_take(name, data, owner, begins=signed is not None)
             return
-        read = read_epoch(data, name, self._key, None)
+        read = read_epoch(data, name, p256_key(owner.certificate), None)
+        if cut_as_it_began(data, read):
+            self._cut.append(name)
+            return
+        before, self._newest = self._newest, (name, line_digest(data))
         if not read.lines:
-            self.altered(name, f"no line of it can be believed: {read.fault}")
+            self.broken(name, f"no line of it can be believed: {read.fault}")
             return
         if read.provably_altered:
-            self.altered(name, f"lines that were durable are missing or changed: {read.fault}", _next_seq(read))
+            seq = read.lines[-1].record.seq + 1
+            self.broken(name, f"lines that were durable are missing or changed: {read.fault}", seq)
         boot = read.lines[0].record
         if not isinstance(boot, Boot) or boot.epoch != name:
-            self.altered(name, "it does not begin with the record of its boot", read.lines[0].record.seq)
+            self.broken(name, "it does not begin with the record of its boot", read.lines[0].record.seq)
             return
-        if boot.device != self._device:
-            self.altered(name, f"it is of the device {boot.device}, its history of {self._device}", boot.seq)
-        read = self._linked(name, boot, read, begins=provisioned is not None)
-        self._last = Epoch(name, boot.device, self._chain, read)
-        self._history.epochs.append(self._last)
-        self._believe(self._last)
+        if signed is not None:
+            self._begin_chain(name, signed, owner)
+        epoch = Epoch(name, self._chain, owner.statement, boot, read.lines, read.torn)
+        self._boot(epoch)
+        if signed is not None and boot.previous is None:
+            self._first_of_chain(epoch, before)
+        else:
+            self._link(epoch)
+        self._pass_over_cut()
+        self.history.epochs.append(epoch)
 
-    def end(self) -> None:
-        """The last epoch's torn tail is what a power cut, or a write in progress, leaves."""
-        torn = self._last.read.torn if self._last is not None else None
-        if self._last is not None and torn is not None:
-            place = f"{layout.JOURNAL}/{self._last.name}.jsonl"
-            what = f"{torn.size} bytes after the last whole line: being written, or cut by a power loss; not believed"
-            self._history.findings.append(Finding(question="extent", place=place, what=what))
+    def _cannot_take(self, name: str, data: bytes, owner: _Owner | None, *, begins: bool) -> None:
+        if owner is not None:
+            self._newest = (name, line_digest(data))
+            self._owner = owner
+            certificate = layout.certificate_file(owner.statement.certificate_sha256)
+            what = f"it can't be judged: the certificate of {owner.statement.device}, {certificate}, is missing"
+            self._find("signer", name, what, 0 if begins else None)
+        elif never_whole(data):
+            self._cut.append(name)
+        else:
+            self._newest = (name, line_digest(data))
+            self.broken(name, "the beginning of the journal, the agency's statement about the device, is missing")
 
-    def _begin_chain(self, name: str, signed: SignedLine, statement: Provisioned) -> None:
-        self._key, self._device, self._last = None, statement.device, None
+    def _begin_chain(self, name: str, signed: SignedLine, owner: _Owner) -> None:
+        self._owner = owner
         self._chain += 1
-        place = f"{layout.JOURNAL}/{name}.jsonl, line 0"
-        certificate = self._identities.certificates.get(statement.certificate_sha256)
-        if certificate is None:
-            what = f"the certificate of {statement.device} is not among those on the card"
-            self._history.untrusted.append(Finding(question="signer", place=place, what=what))
-            return
-        self._key = p256_key(certificate)
-        why = self._why_not_agency(signed, statement) or self._why_not_device(certificate, statement)
+        why = self._why_not_agency(signed, owner.statement) or self._why_not_device(owner)
         if why:
-            self._history.untrusted.append(Finding(question="signer", place=place, what=why))
+            self._find("signer", name, why, 0)
 
     def _why_not_agency(self, signed: SignedLine, statement: Provisioned) -> str:
-        at = parse_utc(statement.utc)
-        signers = [c for c in self._identities.certificates.values() if verify_line(signed, p256_key(c))]
-        if not signers:
+        """Several certificates may be of the key that signed; one that counts is enough."""
+        signers = [c for c in self._certificates.values() if verify_line(signed, p256_key(c))]
+        whys = [why_not_trusted(c, Role.PROVISIONING, self._anchors, parse_utc(statement.utc)) for c in signers]
+        if not whys:
             return "the agency's statement is not signed by any provisioner whose certificate is here"
-        return why_not_trusted(signers[0], Role.PROVISIONING, self._anchors, at)
+        return "" if "" in whys else whys[0]
 
-    def _why_not_device(self, certificate: x509.Certificate, statement: Provisioned) -> str:
-        if common_name(certificate) != statement.device:
-            return f"the certificate names {common_name(certificate)}, the agency's statement {statement.device}"
-        return ""
+    def _why_not_device(self, owner: _Owner) -> str:
+        assert owner.certificate is not None, "without it nothing was read"
+        named = common_name(owner.certificate)
+        if named != owner.statement.device:
+            return f"the certificate names {named}, the agency's statement {owner.statement.device}"
+        return why_not_trusted(owner.certificate, Role.LEDGER, self._anchors, None)
 
-    def _linked(
-        self, name: str, boot: Boot, read: ReadChain[JournalRecord], *, begins: bool
-    ) -> ReadChain[JournalRecord]:
+    def _boot(self, epoch: Epoch) -> None:
+        """What a boot says of itself, against the agency's statement and the policy that was in force."""
+        boot, statement = epoch.boot, epoch.statement
+        if boot.device != statement.device:
+            self.broken(epoch.name, f"it is of the device {boot.device}, its journal of {statement.device}", boot.seq)
+        if boot.certificate_sha256 != statement.certificate_sha256:
+            self.broken(epoch.name, "its boot names another certificate than the agency's statement", boot.seq)
+        why = why_not_policy(self._card, boot.policy)
+        if why and any(isinstance(line.record, Step) for line in epoch.lines):
+            place = layout.policy_file(boot.policy.sha256)
+            self.history.findings.append(Finding(question="content", place=place, what=why))
+
+    # -- links ------------------------------------------------------------------------------------------------------
+
+    def _first_of_chain(self, epoch: Epoch, before: tuple[str, str] | None) -> None:
+        """A journal that is begun on a card which holds another one names that one's newest file, and its digest."""
+        foreign = next((line.record for line in epoch.lines if isinstance(line.record, ForeignCard)), None)
+        if foreign is None:
+            if before is not None and before[0] not in self._broken:
+                self.broken(epoch.name, f"it does not name the journal that it found, {before[0]}", epoch.boot.seq)
+        elif before is None or foreign.epoch != before[0]:
+            self.broken(foreign.epoch, f"epoch {epoch.name} found it here; it is missing or changed")
+        elif foreign.sha256 != before[1]:
+            self.broken(foreign.epoch, f"its bytes are not those that epoch {epoch.name} found")
+
+    def _link(self, epoch: Epoch) -> None:
         """Check the link to the epoch before, and end that one where this one says."""
-        previous, last = boot.previous, self._last
-        if begins and previous is None:
-            return read
-        if previous is None or last is None:
-            self.altered(name, "the epoch that it should follow is missing", boot.seq)
-            return read
-        if previous.epoch != last.name:
-            self.altered(name, f"it follows epoch {previous.epoch}, which is missing or not believed", boot.seq)
-            return read
-        places = [line.place for line in last.read.lines]
-        if previous.last not in places:
-            self.altered(
-                previous.epoch, f"its line {previous.last.seq}, which epoch {name} follows, is missing or changed"
-            )
-            return read
+        boot, previous = epoch.boot, epoch.boot.previous
+        mine = [e for e in self.history.epochs if e.chain == self._chain]
+        if previous is None or not mine:
+            self.broken(epoch.name, "the epoch that it should follow is missing", boot.seq)
+            return
+        last = next((e for e in mine if e.name == previous.epoch), None)
+        if last is None:
+            self.broken(epoch.name, f"it follows epoch {previous.epoch}, which is missing or not believed", boot.seq)
+            return
         if (boot.prev, boot.seq) != (previous.last.sha256, previous.last.seq + 1):
-            self.altered(name, "it does not hold the hash of the line that it says it follows", boot.seq)
-        if boot.reason != "write-failed" and (previous.last != places[-1] or previous.torn != last.read.torn):
-            self.altered(
-                previous.epoch, f"what follows its line {previous.last.seq} is not what epoch {name} found there"
-            )
-        return read
+            self.broken(epoch.name, "it does not hold the hash of the line that it says it follows", boot.seq)
+        self._pass_over_abandoned(epoch, [e for e in mine if e.name > last.name])
+        places = [line.place for line in last.lines]
+        if previous.last not in places:
+            what = f"its line {previous.last.seq}, which epoch {epoch.name} follows, is missing or changed"
+            self.broken(last.name, what)
+        elif boot.reason == "write-failed":
+            self._end_at(last, places.index(previous.last) + 1)
+        elif previous.last != places[-1] or previous.torn != last.torn:
+            what = f"what follows its line {previous.last.seq} is not what epoch {epoch.name} found there"
+            self.broken(last.name, what)
+
+    def _pass_over_abandoned(self, epoch: Epoch, between: list[Epoch]) -> None:
+        """Files that this boot had begun after a failed write, and could not make durable: this one takes their place."""
+        for other in between:
+            if _write_failed_after(other, epoch.boot.previous) and _write_failed_after(epoch, other.boot.previous):
+                self.history.epochs.remove(other)
+                what = f"could not be made durable; epoch {epoch.name} took its place; not believed"
+                self._find("note", other.name, what)
+            else:
+                what = f"it does not follow epoch {other.name}, which is here"
+                self.broken(epoch.name, what, epoch.boot.seq)
+
+    def _end_at(self, last: Epoch, count: int) -> None:
+        """After a failed write lines may be there that are signed once more in the next epoch: only there they count."""
+        if count < len(last.lines) or last.torn is not None:
+            what = "left from a write that failed; not believed"
+            self._find("note", last.name, what, last.lines[count - 1].record.seq + 1)
+        last.lines, last.torn = last.lines[:count], None
+
+    # -- the end ----------------------------------------------------------------------------------------------------
+
+    def _pass_over_cut(self) -> None:
+        for name in self._cut:
+            self._find("note", name, "cut by a power loss as it began; not believed")
+        self._cut.clear()
+
+    def end(self) -> None:
+        for name in self._cut:
+            self._find("extent", name, "cut by a power loss as it began, or only just being begun; not believed")
+        ends = {epoch.chain: epoch for epoch in self.history.epochs}
+        for epoch in ends.values():
+            if epoch.torn is not None:
+                what = f"{epoch.torn.size} bytes after the last whole line: being written, or cut by a power loss"
+                self._find("extent", epoch.name, f"{what}; not believed", epoch.lines[-1].record.seq + 1)
+            elif not epoch.stopped:
+                what = "its last boot has no end: a power loss, or it is running; what came after is not known"
+                self._find("extent", epoch.name, what, epoch.lines[-1].record.seq + 1)
+        for epoch in self.history.epochs:
+            self._believe(epoch)
 
     def _believe(self, epoch: Epoch) -> None:
-        for line in epoch.read.lines:
-            self._history.lines[line.sha256] = line.place
+        for line in epoch.lines:
+            self.history.places[line.sha256] = Place(line.place, epoch)
             record = line.record
-            if isinstance(record, RecordingBegun | RecordingHead | RecordingEnded):
-                told = self._history.told.setdefault(record.recording, Told())
-                told.last_epoch = epoch.name
-                if isinstance(record, RecordingBegun):
-                    told.begun = record.first
-                elif isinstance(record, RecordingHead):
-                    told.heads.append(record.head)
-                else:
-                    told.ended, told.how = record.head, record.how
+            if not isinstance(record, RecordingBegun | RecordingHead | RecordingEnded):
+                continue
+            known = self.history.by_certificate.setdefault(epoch.statement.certificate_sha256, {})
+            told = known.setdefault(record.recording, Told())
+            told.lines.append(record.first if isinstance(record, RecordingBegun) else record.head)
+            if isinstance(record, RecordingBegun):
+                told.begun = True
+            elif isinstance(record, RecordingEnded):
+                told.ended, told.how = record.head, record.how
 
 
-def _provisioning_line(data: bytes) -> tuple[SignedLine, Provisioned] | None:
+def _write_failed_after(epoch: Epoch, previous: PreviousEpoch | None) -> bool:
+    return epoch.boot.reason == "write-failed" and epoch.boot.previous == previous
+
+
+def _provisioning_line(data: bytes) -> tuple[SignedLine | None, Provisioned | None]:
     try:
         signed = open_line(data.split(b"\n", 1)[0])
         if signed.payload_type != records.PROVISIONING_TYPE:
-            return None
+            return None, None
         return signed, records.decode_provisioned(signed.payload)
     except EvidenceError:
-        return None
-
-
-def _next_seq(read: ReadChain[JournalRecord]) -> int:
-    return read.lines[-1].record.seq + 1 if read.lines else 0
+        return None, None

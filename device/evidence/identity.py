@@ -10,7 +10,7 @@ from enum import Enum
 from pathlib import Path
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
@@ -20,6 +20,17 @@ from device.evidence.envelope import low_s
 # Object identifiers under 2.25, which needs no registration (ITU-T X.667): the number is a random UUID's.
 _ARC = "2.25.187305437622463283520264083462110937601"
 MAX_PEM_BYTES = 256 * 1024
+
+_NOT_READABLE = (
+    ValueError,
+    TypeError,
+    UnsupportedAlgorithm,
+    x509.ExtensionNotFound,
+    x509.DuplicateExtension,
+    x509.InvalidVersion,
+    x509.UnsupportedGeneralNameType,
+)
+"""What the library raises for a certificate that is one in form only."""
 
 
 class Role(Enum):
@@ -50,17 +61,22 @@ class FileSigner:
 
 
 def load_certificate(der: bytes) -> x509.Certificate:
+    """A certificate on P-256 all of whose parts that are asked about later can be read; `EvidenceError` otherwise."""
     try:
-        return x509.load_der_x509_certificate(der)
-    except ValueError as failure:
+        certificate = x509.load_der_x509_certificate(der)
+        _ = (certificate.version, certificate.subject, certificate.extensions, certificate.signature_hash_algorithm)
+        _ = (certificate.not_valid_before_utc, certificate.not_valid_after_utc)
+    except _NOT_READABLE as failure:
         raise EvidenceError(f"not a certificate: {failure}") from failure
+    p256_key(certificate)
+    return certificate
 
 
 def p256_key(certificate: x509.Certificate) -> ec.EllipticCurvePublicKey:
     """The certificate's public key; `EvidenceError` unless it is on P-256."""
     try:
         key = certificate.public_key()
-    except ValueError as failure:
+    except _NOT_READABLE as failure:
         raise EvidenceError(f"the certificate's key can't be read: {failure}") from failure
     if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(key.curve, ec.SECP256R1):
         raise EvidenceError("the certificate's key is not on the curve P-256")
@@ -68,17 +84,21 @@ def p256_key(certificate: x509.Certificate) -> ec.EllipticCurvePublicKey:
 
 
 def load_anchors(path: Path) -> tuple[x509.Certificate, ...]:
-    """The certificates in a PEM file; `UsageError` when there is none."""
+    """The certificates in a PEM file; `UsageError` when there is none that may issue others."""
     try:
-        pem = path.read_bytes()[: MAX_PEM_BYTES + 1]
+        with path.open("rb") as file:
+            pem = file.read(MAX_PEM_BYTES + 1)
     except OSError as failure:
         raise UsageError(f"--trust {path}: {failure.strerror}; give the agency's CA certificate in PEM") from failure
     if len(pem) > MAX_PEM_BYTES:
         raise UsageError(f"--trust {path}: more than {MAX_PEM_BYTES} bytes; give the agency's CA certificate in PEM")
     try:
-        return tuple(x509.load_pem_x509_certificates(pem))
+        certificates = tuple(x509.load_pem_x509_certificates(pem))
     except ValueError as failure:
         raise UsageError(f"--trust {path}: no certificate in PEM is in it ({failure})") from failure
+    if not any(map(_may_issue, certificates)):
+        raise UsageError(f"--trust {path}: no certificate in it is a CA's; give the agency's CA certificate in PEM")
+    return certificates
 
 
 def why_not_trusted(
@@ -89,7 +109,7 @@ def why_not_trusted(
         return f"its certificate was not issued under the given trust anchor ({common_name(certificate)})"
     try:
         usages = certificate.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
-    except (x509.ExtensionNotFound, ValueError):
+    except _NOT_READABLE:
         return "its certificate names no role"
     if list(usages) != [role.oid]:
         return f"its certificate is not for the role {role.name.lower()}"
@@ -114,10 +134,16 @@ def parse_utc(text: str) -> datetime | None:
 def _issued_by(certificate: x509.Certificate, anchor: x509.Certificate) -> bool:
     try:
         certificate.verify_directly_issued_by(anchor)
-        constraints = anchor.extensions.get_extension_for_class(x509.BasicConstraints).value
-    except (ValueError, TypeError, InvalidSignature, x509.ExtensionNotFound):
+    except (InvalidSignature, *_NOT_READABLE):
         return False
-    return constraints.ca
+    return _may_issue(anchor)
+
+
+def _may_issue(anchor: x509.Certificate) -> bool:
+    try:
+        return anchor.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
+    except _NOT_READABLE:
+        return False
 
 
 def _private_key(path: Path) -> ec.EllipticCurvePrivateKey:

@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from device.clock import Clock
 from device.errors import CannotPersist, EvidenceError
 from device.evidence import layout, records
-from device.evidence.chain import Chain, ReadChain, read_chain
+from device.evidence.chain import Chain, ReadChain, never_whole, read_chain
 from device.evidence.disk import Disk, File, abandon
 from device.evidence.envelope import Signer, line_digest, open_line
 from device.evidence.records import (
@@ -151,7 +151,7 @@ def survey(disk: Disk, device: str, provisioning_sha256: str, key: ec.EllipticCu
             detail = f"journal/{name}.jsonl is not a file that can be read; a new journal is begun"
             return Anchorage("broken", next_epoch, None, None, detail)
         data = disk.read(layout.epoch_file(name), MAX_EPOCH_BYTES)
-        if not data.strip(b"\0"):
+        if cut_as_it_began(data, read_epoch(data, name, key, None)):
             continue
         return _judge(data, name, next_epoch, device, provisioning_sha256, key)
     return Anchorage("none", next_epoch, None, None, "")
@@ -161,16 +161,16 @@ def _judge(
     data: bytes, name: str, next_epoch: int, device: str, provisioning_sha256: str, key: ec.EllipticCurvePublicKey
 ) -> Anchorage:
     whose, at_start = _first_line(data)
+    kept = ForeignCard(found_device=whose, epoch=name, sha256=line_digest(data)) if whose else None
     if whose not in (device, ""):
-        foreign = ForeignCard(found_device=whose, epoch=name, sha256=line_digest(data))
-        return Anchorage("foreign", next_epoch, None, foreign, f"this card was written by {whose}; it is kept as it is")
+        return Anchorage("foreign", next_epoch, None, kept, f"this card was written by {whose}; it is kept as it is")
     if at_start is not None and at_start != provisioning_sha256:
         detail = f"journal/{name}.jsonl begins with another provisioning statement; a new journal is begun"
-        return Anchorage("broken", next_epoch, None, None, detail)
+        return Anchorage("broken", next_epoch, None, kept, detail)
     chain = read_epoch(data, name, key, None)
     if not chain.lines:
         detail = f"journal/{name}.jsonl: {chain.fault}; a new journal is begun"
-        return Anchorage("broken", next_epoch, None, None, detail)
+        return Anchorage("broken", next_epoch, None, kept, detail)
     previous = PreviousEpoch(epoch=name, last=chain.lines[-1].place, torn=chain.torn)
     if chain.provably_altered:
         detail = f"journal/{name}.jsonl lost lines that were durable: {chain.fault}"
@@ -194,6 +194,13 @@ def _first_line(data: bytes) -> tuple[str, str | None]:
         return records.decode_journal(signed.payload).device, None
     except EvidenceError:
         return "", None
+
+
+def cut_as_it_began(data: bytes, read: ReadChain[JournalRecord]) -> bool:
+    """Whether no record of an epoch's file ever became durable: a power loss as it began. Then it counts as not there."""
+    if read.lines or read.provably_altered:
+        return False
+    return read.torn is None or never_whole(data[read.torn.offset :])
 
 
 def read_epoch(data: bytes, name: str, key: ec.EllipticCurvePublicKey, after: Line | None) -> ReadChain[JournalRecord]:

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     import av
 
 MAX_IDENTITY_BYTES = 64 * 1024
+AUDIO_PACKET_SAMPLES = 1024
+"""Sound is put on sample times that never go back, so it may be off by as much as it overlapped."""
 Progress = Callable[[int], None]
 
 
@@ -94,9 +96,12 @@ def write_mp4(
     output: Path,
     progress: Progress,
 ) -> int:
-    """Init and segments, concatenated: a playable fragmented MP4. All of it or nothing; the bytes written."""
+    """Init and segments, concatenated: a playable fragmented MP4. All of it or nothing; the bytes written.
+
+    `UsageError` when it can't be written there, `EvidenceError` when a segment can't be opened.
+    """
     try:
-        descriptor, name = tempfile.mkstemp(prefix=f".{output.name}.", dir=output.parent)
+        descriptor, name = tempfile.mkstemp(prefix=f".{output.name[:100]}.", dir=output.parent)
     except OSError as failure:
         raise UsageError(f"-o {output}: {failure.strerror}; name a file in a folder that can be written") from failure
     beside = Path(name)
@@ -107,6 +112,8 @@ def write_mp4(
                 size += file.write(plain)
                 progress(len(plain))
         beside.replace(output)
+    except OSError as failure:
+        raise UsageError(f"-o {output}: {failure.strerror}; name a file, not a folder, with room for it") from failure
     finally:
         beside.unlink(missing_ok=True)
     return size
@@ -116,7 +123,7 @@ class _Decoder:
     """Demuxes each segment with the recording's init, and decodes with one decoder throughout."""
 
     def __init__(self, opened: RecordingOpened) -> None:
-        self._base_us = opened.video.base_us
+        self._opened = opened
         self._init = b""
         self._codec: av.VideoCodecContext | None = None
 
@@ -128,11 +135,34 @@ class _Decoder:
 
         try:
             with av.open(io.BytesIO(self._init + fragment), "r", format="mp4") as container:
-                self._video(segment, container)
-        except av.error.FFmpegError as failure:
+                self._check_tracks(container)
+                self._check_segment(segment, container)
+        except (av.error.FFmpegError, ValueError, IndexError) as failure:
             raise EvidenceError(f"segment {segment.n} can't be decoded: {failure}") from failure
 
-    def _video(self, segment: Segment, container: "av.container.InputContainer") -> None:
+    def _check_tracks(self, container: "av.container.InputContainer") -> None:
+        """The tracks are those that the ledger names, and no more, with its times and its size."""
+        import av
+
+        video, audio = self._opened.video, self._opened.audio
+        wanted: list[tuple[object, ...]] = [("video", video.codec, video.timescale_hz, video.width, video.height)]
+        if audio is not None:
+            wanted.append(("audio", audio.codec, audio.sample_rate_hz, audio.sample_rate_hz, audio.channels))
+        had: list[tuple[object, ...]] = []
+        for stream in container.streams:
+            context = stream.codec_context
+            timescale_hz = stream.time_base.denominator if stream.time_base is not None else 0
+            if isinstance(context, av.VideoCodecContext):
+                had.append((stream.type, context.name, timescale_hz, context.width, context.height))
+            elif isinstance(context, av.AudioCodecContext):
+                had.append((stream.type, context.name, timescale_hz, context.sample_rate, context.channels))
+            else:
+                had.append((stream.type,))
+        if had != wanted:
+            raise EvidenceError(f"its tracks are {had}; the ledger says {wanted}")
+
+    def _check_segment(self, segment: Segment, container: "av.container.InputContainer") -> None:
+        """Each frame and packet that the ledger counts is there; the first and last at their times; frames decode."""
         import av
 
         stream = container.streams.video[0]
@@ -141,22 +171,33 @@ class _Decoder:
             self._codec.extradata = stream.codec_context.extradata
             self._codec.thread_type = "NONE"
         times: list[int] = []
+        samples: list[int] = []
         decoded = 0
-        packets = 0
         for packet in container.demux():
             if packet.dts is None:
                 continue
             if packet.stream is not stream:
-                packets += 1
+                samples.append(packet.dts)
                 continue
-            times.append(packet.dts + self._base_us)
+            times.append(packet.dts + self._opened.video.base_us)
             decoded += len(self._codec.decode(packet))
-        span = segment.video
-        wanted = (span.frames, span.from_us, span.last_us) if span is not None else (0, 0, 0)
-        had = (len(times), times[0], times[-1]) if times else (0, 0, 0)
-        if had != wanted:
-            raise EvidenceError(f"segment {segment.n}: frames and times {had}, the ledger says {wanted}")
-        if packets != (segment.audio.packets if segment.audio is not None else 0):
-            raise EvidenceError(f"segment {segment.n}: {packets} packets of sound, the ledger says otherwise")
+        video = segment.video
+        _check(segment, "frames and times", times, (video.frames, video.from_us, video.last_us) if video else None)
         if decoded != len(times):
             raise EvidenceError(f"segment {segment.n}: {decoded} of {len(times)} frames could be decoded")
+        sound = segment.audio
+        span = (sound.packets, self._sample(sound.from_us), self._sample(sound.last_us)) if sound else None
+        _check(segment, "packets of sound and times", samples, span, AUDIO_PACKET_SAMPLES)
+
+    def _sample(self, at_us: int) -> int:
+        """The decode time of sound at a boot time."""
+        rate_hz = self._opened.audio.sample_rate_hz if self._opened.audio is not None else 0
+        return round((at_us - self._opened.video.base_us) * rate_hz / 1_000_000)
+
+
+def _check(segment: Segment, what: str, times: list[int], span: tuple[int, int, int] | None, slack: int = 0) -> None:
+    """How many there are, and when the first and the last begin, give or take `slack`."""
+    wanted = span if span is not None else (0, 0, 0)
+    had = (len(times), times[0], times[-1]) if times else (0, 0, 0)
+    if had[0] != wanted[0] or abs(had[1] - wanted[1]) > slack or abs(had[2] - wanted[2]) > slack:
+        raise EvidenceError(f"segment {segment.n}: {what} {had}; the ledger says {wanted}")

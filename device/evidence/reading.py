@@ -1,17 +1,21 @@
 """Opening evidence that nobody vouches for: regular files only, by derived names, no links followed, sizes first.
 
-Every reader opens files through here. Failures are `EvidenceError` with the file's name.
+Every reader opens files through here. Failures are `EvidenceError` with the file's name. `whole` paths are a card's
+folder and what stands below it; that the folders on the way are folders, and no links, is `real_folder`'s to ask first.
 """
 
 import hashlib
-import io
 import os
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from device.errors import EvidenceError
 
 BLOCK_BYTES = 1024 * 1024
+BEGINNING_BYTES = 16 * 1024
+"""As much of a file as its header may take."""
 MAX_NAMES = 1_000_000
 
 
@@ -22,54 +26,96 @@ def regular_size(path: Path) -> int | None:
     except (FileNotFoundError, NotADirectoryError):
         return None
     except (OSError, ValueError) as failure:
-        raise EvidenceError(f"{path.name}: {failure}") from failure
+        raise EvidenceError(f"{path.name}: {_why(failure)}") from failure
     if not stat.S_ISREG(status.st_mode):
         raise EvidenceError(f"{path.name}: not a regular file")
     return status.st_size
 
 
+def real_folder(path: Path) -> bool:
+    """Whether there is a folder; `EvidenceError` when something else, a link to a folder too, stands in its place."""
+    try:
+        status = os.lstat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except (OSError, ValueError) as failure:
+        raise EvidenceError(f"{path.name}: {_why(failure)}") from failure
+    if not stat.S_ISDIR(status.st_mode):
+        raise EvidenceError(f"{path.name}: not a folder")
+    return True
+
+
 def read_file(path: Path, limit: int) -> bytes | None:
-    """A regular file's bytes, None when there is none; `EvidenceError` when it is larger than `limit`."""
+    """A regular file's bytes, None when there is none; `EvidenceError` when it is larger than `limit`.
+
+    Of a file that is being written it is what was there at first.
+    """
     size = regular_size(path)
     if size is None:
         return None
     if size > limit:
         raise EvidenceError(f"{path.name}: {size} bytes; the limit is {limit}")
-    with _open(path) as file:
-        return file.read(limit)
+    content = bytearray()
+    for block in _blocks(path, size):
+        content += block
+    return bytes(content)
 
 
 def digest_file(path: Path, size: int) -> tuple[str, bytes]:
-    """SHA-256 in hex of a regular file of exactly `size` bytes, and its first block; memory stays flat."""
+    """SHA-256 in hex of a regular file of exactly `size` bytes, and its beginning; memory stays flat."""
     digest = hashlib.sha256()
     beginning = b""
-    buffer = bytearray(BLOCK_BYTES)
-    view = memoryview(buffer)
-    read = 0
-    with _open(path) as file:
-        while count := file.readinto(buffer):
-            beginning = beginning or bytes(view[: min(count, 16 * 1024)])
-            digest.update(view[:count])
-            read += count
-            if read > size:
-                break
-    if read != size:
-        raise EvidenceError(f"{path.name}: {size} bytes a moment ago, {read} now")
+    for block in _blocks(path, size + 1):
+        beginning += block[: BEGINNING_BYTES - len(beginning)]
+        digest.update(block)
+        size -= len(block)
+    if size:
+        raise EvidenceError(f"{path.name}: its size changed while it was read")
     return digest.hexdigest(), beginning
 
 
 def names_in(folder: Path) -> list[str]:
-    """The sorted names in a folder; empty when there is none. A link to a folder is not followed."""
-    if folder.is_symlink() or not folder.is_dir():
+    """The sorted names in a folder; empty when there is none. `EvidenceError` for a link, and when it can't be read."""
+    if not real_folder(folder):
         return []
-    names = sorted(os.listdir(folder))  # noqa: PTH208 - names only: no stat for each of a million entries
+    try:
+        names = sorted(os.listdir(folder))  # noqa: PTH208 - names only: no stat for each of a million entries
+    except OSError as failure:
+        raise EvidenceError(f"{folder.name}: {_why(failure)}") from failure
     if len(names) > MAX_NAMES:
         raise EvidenceError(f"{folder.name}: {len(names)} names; the limit is {MAX_NAMES}")
     return names
 
 
-def _open(path: Path) -> io.FileIO:
+def _blocks(path: Path, limit: int) -> Iterator[memoryview]:
+    """The first `limit` bytes of a regular file, as far as they are there. Each block is valid until the next."""
+    view = memoryview(bytearray(min(limit, BLOCK_BYTES)))
+    with _opened(path) as descriptor:
+        while limit > 0:
+            try:
+                count = os.readv(descriptor, [view[: min(limit, len(view))]])
+            except OSError as failure:
+                raise EvidenceError(f"{path.name}: {_why(failure)}") from failure
+            if count == 0:
+                return
+            yield view[:count]
+            limit -= count
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[int]:
     try:
-        return io.FileIO(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK))
+        # A pipe that was put there after the look at its size would block for ever without O_NONBLOCK.
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
     except OSError as failure:
-        raise EvidenceError(f"{path.name}: {failure.strerror}") from failure
+        raise EvidenceError(f"{path.name}: {_why(failure)}") from failure
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise EvidenceError(f"{path.name}: not a regular file")
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def _why(failure: OSError | ValueError) -> str:
+    return (isinstance(failure, OSError) and failure.strerror) or str(failure)

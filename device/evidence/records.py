@@ -4,6 +4,7 @@ A payload is the canonical JSON of one of these: it must re-serialise byte for b
 and second spellings are refused by construction, and unknown types and fields by the types themselves.
 """
 
+from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import msgspec
@@ -18,12 +19,14 @@ PROVISIONING_TYPE = "application/vnd.bodycam.provisioning+json"
 MAX_PAYLOAD_BYTES = 64 * 1024
 NO_DIGEST = "0" * 64
 
-Digest = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
-Name = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._:+/@()-]{0,99}$")]
-RecordingName = Annotated[str, msgspec.Meta(pattern=r"^[0-9]{6}-[0-9a-f]{16}$")]
-Stream = Annotated[str, msgspec.Meta(pattern=r"^([0-9]{6}|[0-9]{6}-[0-9a-f]{16})$")]
-Utc = Annotated[str, msgspec.Meta(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{6}Z$")]
-Base64 = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9+/]*={0,2}$", max_length=24_000)]
+# `\Z` and not `$`, which would let a line break pass at the end.
+Digest = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}\Z")]
+Name = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._:+/@()-]{0,99}\Z")]
+RecordingName = Annotated[str, msgspec.Meta(pattern=r"^[0-9]{6}-[0-9a-f]{16}\Z")]
+Stream = Annotated[str, msgspec.Meta(pattern=r"^([0-9]{6}|[0-9]{6}-[0-9a-f]{16})\Z")]
+Utc = Annotated[str, msgspec.Meta(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{6}Z\Z")]
+Whole = Annotated[int, msgspec.Meta(gt=-(2**53), lt=2**53)]
+Base64 = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9+/]*={0,2}\Z", max_length=24_000)]
 
 
 class Plain(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -226,14 +229,14 @@ class Noted(Record, frozen=True, tag="noted"):
 
     what: Word
     at_us: Micros
-    value: int
+    value: Whole
 
 
 class ClockStep(Record, frozen=True, tag="clock-stepped"):
     """Wall time jumped against the boot clock (E8)."""
 
     at_us: Micros
-    step_us: Annotated[int, msgspec.Meta(gt=-(2**53), lt=2**53)]
+    step_us: Whole
 
 
 class Fault(Record, frozen=True, tag="fault"):
@@ -297,7 +300,7 @@ class RecordingRecovered(Record, frozen=True, tag="recording-recovered"):
 class PreviousEpoch(Plain, frozen=True):
     """The journal file before this one: its last good line (this epoch's first `prev`), and what was torn after it."""
 
-    epoch: Annotated[str, msgspec.Meta(pattern="^[0-9]{6}$")]
+    epoch: Annotated[str, msgspec.Meta(pattern=r"^[0-9]{6}\Z")]
     last: Line
     torn: Torn | None
 
@@ -318,7 +321,7 @@ class Provisioned(
 class Boot(Record, frozen=True, tag="boot"):
     """The first line of ours in an epoch. `state` is the policy machine's initial state, as JSON."""
 
-    epoch: Annotated[str, msgspec.Meta(pattern="^[0-9]{6}$")]
+    epoch: Annotated[str, msgspec.Meta(pattern=r"^[0-9]{6}\Z")]
     previous: PreviousEpoch | None
     reason: Word
     certificate_sha256: Digest
@@ -362,10 +365,13 @@ class RecordingEnded(Record, frozen=True, tag="recording-ended"):
 
 
 class ForeignCard(Record, frozen=True, tag="foreign-card"):
-    """Another device's journal was found here: kept as it is, never extended."""
+    """A journal that this one does not extend was found here, and is kept as it is: another device's, or of another key.
+
+    `sha256` is of its newest epoch's whole file, so that what was there stays provable.
+    """
 
     found_device: Name
-    epoch: Annotated[str, msgspec.Meta(pattern="^[0-9]{6}$")]
+    epoch: Annotated[str, msgspec.Meta(pattern=r"^[0-9]{6}\Z")]
     sha256: Digest
 
 
@@ -431,4 +437,8 @@ def _strict(decoder: "msgspec.json.Decoder[Any]", payload: bytes) -> Any:
         raise EvidenceError(f"format {record.format!r}; this reader knows {FORMAT!r}")
     if msgspec.json.encode(record) != payload:
         raise EvidenceError("a second spelling of a record (key order, blanks, duplicates or numbers)")
+    try:
+        datetime.strptime(record.utc, "%Y-%m-%dT%H:%M:%S.%fZ").replace(tzinfo=UTC)
+    except ValueError as failure:
+        raise EvidenceError(f"utc {record.utc} names no moment") from failure
     return record

@@ -1,14 +1,16 @@
 """The words of a verdict: five answers, apart, for each recording; and what was found, with its place. No I/O.
 
-An answer never says more than was checked, and *intact* needs the best of the first three.
+An answer never says more than was checked, and *intact* needs the best of the first three. What comes from a card and
+is shown has no character that a terminal would obey.
 """
 
 from typing import Literal
 
 import msgspec
 
+Question = Literal["content", "signer", "extent", "read", "note"]
 Content = Literal["matches", "altered"]
-Signed = Literal["trusted", "not-trusted"]
+Signed = Literal["trusted", "not-trusted", "nothing-signed"]
 Extent = Literal["closed", "power-loss", "open", "not-journaled", "unknown"]
 Read = Literal["sealed", "opened", "not-opened"]
 
@@ -16,22 +18,54 @@ EXIT_INTACT = 0
 EXIT_ALTERED = 1
 EXIT_NOT_TRUSTED = 3
 EXIT_EXTENT = 4
+WORDS = {
+    EXIT_INTACT: "intact",
+    EXIT_ALTERED: "ALTERED",
+    EXIT_NOT_TRUSTED: "signer not trusted",
+    EXIT_EXTENT: "unchanged; extent unproven",
+}
 
 
-class Finding(msgspec.Struct, frozen=True, kw_only=True):
+def printable(text: str) -> str:
+    """The text with what is not printable (escape sequences, line breaks, undecodable bytes) spelled out in ASCII."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
+
+
+class _Shown(msgspec.Struct, frozen=True, kw_only=True):
+    """Every text in it is printable, wherever it came from."""
+
+    def __post_init__(self) -> None:
+        for field in self.__struct_fields__:
+            value = getattr(self, field)
+            if isinstance(value, str) and not value.isprintable():
+                msgspec.structs.force_setattr(self, field, printable(value))
+
+
+class Finding(_Shown, frozen=True, kw_only=True):
     """One thing that is not as it should be, or that a reader should know.
 
-    `question` is the answer it bears on; `note` bears on none. `utc` and `offset_s` name the first second concerned.
+    `question` is the answer it bears on; `note` bears on none. `offset_s` counts from the recording's first frame to the
+    first second concerned; `utc` is its wall time as the device claims it, None when its clock was not set.
     """
 
-    question: Literal["content", "signer", "extent", "read", "note"]
+    question: Question
     place: str
     what: str
     utc: str | None = None
     offset_s: float | None = None
 
+    @property
+    def exit_status(self) -> int:
+        return {
+            "content": EXIT_ALTERED,
+            "read": EXIT_ALTERED,
+            "signer": EXIT_NOT_TRUSTED,
+            "extent": EXIT_EXTENT,
+            "note": EXIT_INTACT,
+        }[self.question]
 
-class Answers(msgspec.Struct, frozen=True, kw_only=True):
+
+class Answers(_Shown, frozen=True, kw_only=True):
     """`content`, `signer`, `extent`, `time`, `read`: each a verdict and the sentence that explains it."""
 
     content: Content
@@ -48,17 +82,15 @@ class Answers(msgspec.Struct, frozen=True, kw_only=True):
     def exit_status(self) -> int:
         if self.content != "matches" or self.read == "not-opened":
             return EXIT_ALTERED
-        if self.signer != "trusted":
+        if self.signer == "not-trusted":
             return EXIT_NOT_TRUSTED
-        return EXIT_INTACT if self.extent == "closed" else EXIT_EXTENT
+        return EXIT_INTACT if self.signer == "trusted" and self.extent == "closed" else EXIT_EXTENT
 
     @property
     def verdict(self) -> str:
         """The short word for tables."""
-        if self.exit_status == EXIT_ALTERED:
-            return "ALTERED"
-        if self.exit_status == EXIT_NOT_TRUSTED:
-            return "signer not trusted"
+        if self.exit_status in (EXIT_ALTERED, EXIT_NOT_TRUSTED):
+            return WORDS[self.exit_status]
         words = {
             "closed": "intact",
             "power-loss": "unchanged; ended by power loss",
@@ -69,7 +101,7 @@ class Answers(msgspec.Struct, frozen=True, kw_only=True):
         return words[self.extent]
 
 
-class RecordingVerdict(msgspec.Struct, frozen=True, kw_only=True):
+class RecordingVerdict(_Shown, frozen=True, kw_only=True):
     """A recording's answers, and the facts of its ledger. Times in µs of the boot clock, `seconds` of video.
 
     `missing`: frames that signed gap records account for, by cause (`camera`: they never came)."""
@@ -86,6 +118,7 @@ class RecordingVerdict(msgspec.Struct, frozen=True, kw_only=True):
     pre_event_asked_us: int = 0
     pre_event_had_us: int = 0
     seconds: float = 0.0
+    first_frame: int = 0
     frames: int = 0
     packets: int = 0
     segments: int = 0
@@ -95,7 +128,7 @@ class RecordingVerdict(msgspec.Struct, frozen=True, kw_only=True):
     continues: str | None = None
 
 
-class CardVerdict(msgspec.Struct, frozen=True, kw_only=True):
+class CardVerdict(_Shown, frozen=True, kw_only=True):
     """Everything under one path. `foreign`: files that are none of ours, listed and not judged."""
 
     path: str

@@ -1,0 +1,103 @@
+"""The documents that records name by digest: certificates and policies, as they lie on a card. For the readers.
+
+They prove nothing by being here: a document counts when its bytes have the digest that a signed record names, and a
+certificate when it was issued under an anchor, which comes only from the person who verifies.
+"""
+
+import hashlib
+import tomllib
+from pathlib import Path
+
+import msgspec
+from cryptography import x509
+
+from device.errors import EvidenceError
+from device.evidence import layout
+from device.evidence.identity import load_certificate
+from device.evidence.reading import names_in, read_file
+from device.evidence.records import PolicyName
+from device.evidence.verdicts import Finding
+
+MAX_CERTIFICATE_BYTES = 64 * 1024
+MAX_POLICY_BYTES = 256 * 1024
+
+
+class Identities(msgspec.Struct, frozen=True):
+    """The certificates on the card, by digest. `damaged`: files that are not what their names say, and nothing else is."""
+
+    certificates: dict[str, x509.Certificate]
+    notes: list[Finding]
+    damaged: list[Finding]
+
+
+def read_identities(card: Path) -> Identities:
+    identities = Identities({}, [], [])
+    wrong: dict[str, Finding] = {}
+    for name in _names(card, identities):
+        place = f"{layout.IDENTITY}/{name}"
+        digest = layout.document_digest(name)
+        if digest is None or not name.endswith(".der"):
+            continue
+        try:
+            der = read_file(card / layout.IDENTITY / name, MAX_CERTIFICATE_BYTES)
+        except EvidenceError as failure:
+            wrong[digest] = Finding(question="content", place=place, what=str(failure))
+            continue
+        if der is None or hashlib.sha256(der).hexdigest() != digest:
+            wrong[digest] = Finding(question="content", place=place, what="its bytes are not those that its name says")
+            continue
+        try:
+            identities.certificates[digest] = load_certificate(der)
+        except EvidenceError as failure:
+            identities.notes.append(Finding(question="note", place=place, what=str(failure)))
+    for digest, finding in wrong.items():
+        if digest in identities.certificates:
+            what = "left from a write that was cut short; not believed"
+            identities.notes.append(Finding(question="note", place=finding.place, what=what))
+        else:
+            identities.damaged.append(finding)
+    return identities
+
+
+def why_not_policy(card: Path, named: PolicyName) -> str:
+    """Why the policy on the card is not the one that a record names; "" when it is."""
+    try:
+        document = _policy(card, named.sha256)
+    except EvidenceError as failure:
+        return str(failure)
+    if document is None:
+        return "the policy that was in force is missing"
+    try:
+        content = tomllib.loads(document.decode("utf-8"))
+    except (ValueError, RecursionError):
+        return "the policy that was in force is not a TOML document"
+    said = content.get("id"), content.get("version")
+    if said != (named.id, named.version):
+        return f"the policy is {said[0]} {said[1]}; the record names {named.id} {named.version}"
+    return ""
+
+
+def _policy(card: Path, sha256: str) -> bytes | None:
+    problem = ""
+    for attempt in range(layout.DOCUMENT_ATTEMPTS):
+        path = card / layout.policy_file(sha256, attempt)
+        try:
+            document = read_file(path, MAX_POLICY_BYTES)
+        except EvidenceError as failure:
+            problem = problem or str(failure)
+            continue
+        if document is not None and hashlib.sha256(document).hexdigest() == sha256:
+            return document
+        if document is not None:
+            problem = problem or f"{path.name}: the policy is not the one that was in force"
+    if problem:
+        raise EvidenceError(problem)
+    return None
+
+
+def _names(card: Path, identities: Identities) -> list[str]:
+    try:
+        return names_in(card / layout.IDENTITY)
+    except EvidenceError as failure:
+        identities.damaged.append(Finding(question="content", place=layout.IDENTITY, what=str(failure)))
+        return []

@@ -1,0 +1,50 @@
+"""The demonstration as its user runs it, in real time, on real footage."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import SHARED
+
+LIMIT_S = 400
+
+
+@pytest.mark.shared
+def test_the_demonstration_records_verifies_and_exports_real_footage(tmp_path: Path) -> None:
+    footage = SHARED / "footage" / "pedestrians.avi"
+    done = subprocess.run(
+        [sys.executable, "-m", "hw_sim.cli", "demo", "--video", str(footage), "--out", str(tmp_path / "demo")],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=LIMIT_S,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "as it must be" in done.stdout
+    assert len(list((tmp_path / "demo" / "export").glob("*.mp4"))) == 3
+
+
+def test_a_folder_that_is_not_empty_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "something").touch()
+    done = subprocess.run(
+        [sys.executable, "-m", "hw_sim.cli", "demo", "--out", str(tmp_path)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert "not empty" in done.stderr
+
+
+def test_a_video_that_is_none_is_refused_before_anything_is_made(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "hw_sim.cli", "demo", "--video", __file__, "--out", str(tmp_path / "demo")],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2, done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+    assert Path(__file__).name in done.stderr
