@@ -67,6 +67,7 @@ LOOK_BEFORE_READY_US = 20_000
 """READY is said with the first frame, not half a second after it."""
 WATCHDOG_EVERY_US = 2_000_000
 PRIVATE_WORDS = ("zone", "category", "reason")
+_BETRAYING = (do.SetCapture, do.ClearRing, do.ForceKeyframe, do.Cue)
 
 _Said = TypeVar("_Said", Input, do.Command)
 
@@ -172,13 +173,10 @@ class Control:
             self._carry_out(command)
 
     def _journal(self, came: Input | None, effective_us: int, commands: machine.Commands) -> None:
-        """One line for one input and all that was decided on it; the private words go into its sealed context."""
-        private: PrivateFacts = {}
-        public_input = None if came is None else _made_public(came, "input", private)
-        decisions = tuple(_made_public(c, f"decision-{n}", private) for n, c in enumerate(commands))
-        step = Step(input=public_input, effective_us=effective_us, decisions=decisions, context=None)
+        """One line for one input and all that was decided on it; see `public_step` for what of it is sealed."""
+        step, private = public_step(came, effective_us, commands)
         self._tickets += 1
-        self._recorder.post(JournalOrder(step, self._tickets, private or None))
+        self._recorder.post(JournalOrder(step, self._tickets, private))
 
     def _carry_out(self, command: do.Command) -> None:  # noqa: C901, PLR0912 - one branch a command
         match command:
@@ -226,7 +224,7 @@ class Control:
                 trigger_us=command.at_us,
                 pre_event=PreEvent(mode=command.pre_event, asked_us=command.pre_event_asked_us, had_us=had_us),
                 audio_from_us=command.audio_from_us,
-                context={"category": command.category, "zone": command.zone, "override": command.override},
+                context={"category": command.category, "zone": command.zone, "override": bool(command.override)},
             )
         )
         self._activation = (self._tickets, self._clock.now_us())
@@ -333,8 +331,32 @@ def _noted(command: do.Note) -> Record:
     return Noted(what=command.what, at_us=command.at_us, value=command.value)
 
 
-def _made_public(said: _Said, where: str, private: PrivateFacts) -> _Said:
-    """The same, its private words moved to `private`."""
-    words = {word: getattr(said, word) for word in PRIVATE_WORDS if getattr(said, word, "")}
-    private.update({f"{where}-{word}": value for word, value in words.items()})
-    return msgspec.structs.replace(said, **dict.fromkeys(words, "")) if words else said
+def public_step(came: Input | None, effective_us: int, commands: machine.Commands) -> tuple[Step, PrivateFacts | None]:
+    """The journal's line for a step, and the facts to seal beside it.
+
+    Where an input or a decision has a private word, input and decisions are sealed as they are; in public stay the
+    input and the decisions about recordings, blank where they are private, and none that would betray a place: what may
+    be held, and the cues.
+    """
+    said = [thing for thing in (came, *commands) if thing is not None]
+    if not any(getattr(thing, word, "") for thing in said for word in PRIVATE_WORDS):
+        return Step(input=came, effective_us=effective_us, decisions=commands, context=None), None
+    public = Step(
+        input=None if came is None else _blank(came),
+        effective_us=effective_us,
+        decisions=tuple(_blank(command) for command in commands if not isinstance(command, _BETRAYING)),
+        context=None,
+    )
+    private: PrivateFacts = {
+        "input": msgspec.json.encode(came).decode(),
+        "decisions": msgspec.json.encode(commands).decode(),
+    }
+    return public, private
+
+
+def _blank(said: _Said) -> _Said:
+    """The same, its private words left out."""
+    words: dict[str, str | None] = {word: "" for word in PRIVATE_WORDS if getattr(said, word, "")}
+    if isinstance(said, do.Open):
+        words["override"] = None
+    return msgspec.structs.replace(said, **words) if words else said

@@ -23,10 +23,6 @@ class ConfigurationError(UsageError):
     daemon_exit_status = 78
 
 
-class PartFailed(BodycamError):
-    """A camera, microphone or board failed: restart the part, show and journal the fault."""
-
-
 class CannotPersist(BodycamError):
     """Storage failed now: keep what is in memory, show the fault, write to a new name."""
 

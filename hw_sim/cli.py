@@ -36,7 +36,7 @@ def _parser() -> argparse.ArgumentParser:
     daemon = commands.add_parser(
         "daemon",
         help="the daemon on simulated hardware, in real time; lines on standard input press the buttons",
-        epilog="example: echo 'double record' | bodycam-sim daemon --config demo/device/bodycam.toml",
+        epilog="example: bodycam-sim daemon --config demo/device/bodycam.toml, then type: double record",
     )
     daemon.add_argument("--config", type=Path, required=True, metavar="FILE", help="bodycam.toml")
     daemon.set_defaults(run=_daemon)

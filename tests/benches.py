@@ -1,17 +1,20 @@
 """Benches for tests: small pictures, few seconds of pre-event, the twin's disk. Everything in virtual time."""
 
+import base64
+import hashlib
 import random
 from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
+import pyrage
 
 from device.evidence import layout, records
 from device.evidence.chain import ReadChain
 from device.evidence.identity import load_anchors, load_certificate, p256_key
 from device.evidence.journal import read_epoch
 from device.evidence.opening import Identity, check_plaintext, write_mp4
-from device.evidence.records import JournalRecord, LedgerRecord, RecordingOpened, Segment
+from device.evidence.records import JournalRecord, LedgerRecord, RecordingOpened, SealedContext, Segment
 from device.evidence.recovery import read_ledger
 from device.evidence.verdicts import CardVerdict, Finding
 from device.evidence.verify import Opener, Progressing, verify
@@ -94,6 +97,16 @@ def journal(bench: Bench) -> Iterator[JournalRecord]:
 def segments_of(bench: Bench, folder: Path) -> list[Segment]:
     lines = ledger(bench, folder).lines
     return [s for line in lines if isinstance(line.record, records.Segments) for s in line.record.segments]
+
+
+def unsealed(bench: Bench, context: SealedContext | None) -> dict[str, object]:
+    """What the auditor's key opens: the facts beside a record's digest of them."""
+    assert context is not None
+    identity = pyrage.x25519.Identity.from_str(bench.context_identity.read_text("ascii").strip())
+    plain = bytes(pyrage.decrypt(base64.b64decode(context.age), [identity]))
+    assert hashlib.sha256(plain).hexdigest() == context.sha256
+    facts: dict[str, object] = msgspec.json.decode(plain)
+    return facts
 
 
 def export(bench: Bench, folder: Path, output: Path) -> Path:

@@ -2,11 +2,13 @@
 
 from pathlib import Path
 
+import msgspec
+
 from device.evidence.records import Muted, RecordingOpened, Step, Unmuted
 from device.policy.commands import Open, Refuse
 from device.policy.inputs import ZoneEntered
 from hw_sim.virtual import VirtualDevice
-from tests.benches import journal, ledger, make_bench, recordings, segments_of, shown, verified
+from tests.benches import journal, ledger, make_bench, recordings, segments_of, shown, unsealed, verified
 
 
 def _enter(device: VirtualDevice, zone: str) -> int:
@@ -68,11 +70,49 @@ def test_the_emergency_hold_overrides_and_begins_with_the_next_keyframe(tmp_path
     verdict = verified(device.bench, read=True)
     assert verdict.exit_status == 0, shown(verdict)
     opens = [d for r in journal(device.bench) if isinstance(r, Step) for d in r.decisions if isinstance(d, Open)]
-    assert [(o.override, o.pre_event, o.pre_event_asked_us) for o in opens] == [(True, "off", 0)]
+    assert [(o.override, o.pre_event, o.pre_event_asked_us) for o in opens] == [(None, "off", 0)]
     assert opens[0].at_us == held_us + 1_000_000
     first = segments_of(device.bench, recordings(device.bench)[0])[0]
     assert first.video is not None
     assert 0 <= first.video.from_us - opens[0].at_us <= 70_000, "a keyframe is forced, not waited for"
+
+
+def test_places_and_reasons_are_sealed_and_the_auditor_can_read_them(tmp_path: Path) -> None:
+    device = _booted(tmp_path / "bench")
+    _enter(device, "private")
+    device.run(1)
+    device.hold("record", 1.3)
+    device.run(2)
+    device.stop()
+    steps = [r for r in journal(device.bench) if isinstance(r, Step)]
+    sealed = [step for step in steps if step.context is not None]
+    facts = [unsealed(device.bench, step.context) for step in sealed]
+    said = " ".join(str(fact["input"]) + str(fact["decisions"]) for fact in facts)
+    for word in (
+        '"zone":"private"',
+        '"override":true',
+        '"category":"imminent-threat"',
+        '"reason":"unexplained"',
+        '"cue":"zone"',
+    ):
+        assert word in said, word
+    public = b" ".join(msgspec.json.encode(msgspec.structs.replace(step, context=None)) for step in steps).decode()
+    for word in (
+        "private",
+        "imminent",
+        "unexplained",
+        "set-capture",
+        '"override":true',
+        '"cue":"override"',
+        '"cue":"zone"',
+    ):
+        assert word not in public, word
+    opened = ledger(device.bench, recordings(device.bench)[0]).lines[0].record
+    assert isinstance(opened, RecordingOpened)
+    context = unsealed(device.bench, opened.context)
+    assert {key: context[key] for key in ("zone", "category", "override")} == {
+        "zone": "private", "category": "imminent-threat", "override": True,
+    }  # fmt: skip
 
 
 def test_muted_sound_is_nowhere_and_pictures_go_on(tmp_path: Path) -> None:

@@ -179,6 +179,8 @@ def _against_journal(
         found.altered(first, "the policy that it names is not the one that its boot names in the journal")
     elif not told.begun and told.ended is None:
         found.note(first, "the journal does not hold this recording")
+    if given.history.told_by_another(opened.certificate_sha256, found.name):
+        found.altered(first, "the journal of another key holds a recording of this name: it was put in its place")
     here = {line.place for line in chain.lines} | ({recovery} if recovery is not None else set())
     for line in told.lines:
         if line not in here:

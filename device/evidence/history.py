@@ -87,6 +87,10 @@ class History(msgspec.Struct):
     def told(self, certificate_sha256: str, recording: str) -> Told:
         return self.by_certificate.get(certificate_sha256, {}).get(recording) or Told()
 
+    def told_by_another(self, certificate_sha256: str, recording: str) -> bool:
+        """Whether the journal of another key holds a recording of this name: names are never given twice."""
+        return any(recording in told for sha256, told in self.by_certificate.items() if sha256 != certificate_sha256)
+
     def names(self) -> set[str]:
         """Every recording that some journal here holds a line of."""
         return {name for told in self.by_certificate.values() for name in told}

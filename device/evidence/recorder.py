@@ -117,6 +117,11 @@ class Recording:
         self.head_due_us = 0
         self.retry_at_us = 0
 
+    @property
+    def begun(self) -> bool:
+        """Its first bytes are durable: the activation was journaled before them."""
+        return self.continues is not None or (self.writer is not None and self.writer.head is not None)
+
 
 class Recorder:
     """The part named `recorder`. `post` may be called from any thread; everything else runs in `run_once`."""
@@ -198,12 +203,13 @@ class Recorder:
             return NEVER_US
         urgent = self._take_orders()
         self._look_at_space(now_us)
-        if not self._sync_journal(now_us, urgent=urgent):
-            return self._journal_retry_us
+        journaled = self._journal_is_durable(now_us, urgent=urgent)
         for recording in list(self._recordings):
-            self._advance(recording, now_us)
-        self._recover_one(now_us)
-        self._note_durable()
+            if journaled or recording.begun:
+                self._advance(recording, now_us)
+        if journaled:
+            self._recover_one(now_us)
+        self._ended = self._end_wanted and not self._journal.has_pending
         return self._next_wake_us(now_us)
 
     # -- orders -----------------------------------------------------------------------------------------------------
@@ -251,8 +257,9 @@ class Recorder:
 
     # -- the journal ------------------------------------------------------------------------------------------------
 
-    def _sync_journal(self, now_us: int, *, urgent: bool) -> bool:
-        """Make the journal durable when it is time to; False while the card refuses it."""
+    def _journal_is_durable(self, now_us: int, *, urgent: bool) -> bool:
+        """Make the journal durable when it is time to. False while the card refuses it: no recording begins then (E1),
+        and those that have begun go on."""
         if not self._journal.has_pending:
             return True
         self._pending_since_us = min(self._pending_since_us, now_us)
@@ -262,7 +269,7 @@ class Recorder:
         if now_us < self._journal_retry_us:
             return False
         try:
-            self._journal.sync()
+            self._sync_journal()
         except CannotPersist as failure:
             self._card_refused(failure, now_us)
             self._journal_retry_us = now_us + RETRY_US
@@ -270,11 +277,10 @@ class Recorder:
         self._journal_retry_us = 0
         return True
 
-    def _note_durable(self) -> None:
-        if not self._journal.has_pending:
-            self._pending_since_us = NEVER_US
-            self.durable_ticket = self._last_ticket
-            self._ended = self._end_wanted
+    def _sync_journal(self) -> None:
+        self._journal.sync()
+        self._pending_since_us = NEVER_US
+        self.durable_ticket = self._last_ticket
 
     # -- recordings -------------------------------------------------------------------------------------------------
 
@@ -378,7 +384,7 @@ class Recorder:
             self._journal.add(RecordingHead(recording=writer.name, head=writer.head))
         else:
             self._journal.add(RecordingBegun(recording=writer.name, first=writer.first_line))
-            self._journal.sync()
+            self._sync_journal()
 
     def _finish(self, recording: Recording, writer: RecordingWriter, close: CloseOrder) -> None:
         if writer.head is None:
@@ -391,7 +397,7 @@ class Recorder:
 
     def _confirm_end(self, recording: Recording, how: str) -> None:
         """A recording has ended when the journal holds its last line."""
-        self._journal.sync()
+        self._sync_journal()
         self._drop(recording, how)
 
     def _continue_in_another(self, recording: Recording, writer: RecordingWriter, now_us: int) -> None:
@@ -513,5 +519,6 @@ class Recorder:
             return now_us
         soonest = self._space_due_us
         if self._journal.has_pending:
-            soonest = min(soonest, min(self._pending_since_us, now_us) + JOURNAL_SYNC_US)
+            due_us = self._journal_retry_us or min(self._pending_since_us, now_us) + JOURNAL_SYNC_US
+            soonest = min(soonest, due_us)
         return min(soonest, now_us + POLL_US) if self._recordings else soonest

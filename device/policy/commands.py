@@ -15,13 +15,13 @@ class CommandBase(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
 
 class Open(CommandBase, frozen=True, tag="open"):
-    """Begin a recording: video from `video_from_us`, sound from `audio_from_us`."""
+    """Begin a recording: video from `video_from_us`, sound from `audio_from_us`. `override` is null in what is public."""
 
     recording: Count
     trigger: Word
     category: PrivateWord
     zone: PrivateWord
-    override: bool
+    override: bool | None
     pre_event: Word
     pre_event_asked_us: Micros
     video_from_us: Micros

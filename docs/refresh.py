@@ -1,0 +1,364 @@
+"""Write the parts of these pages that are made from the code: `python -m docs.refresh`, from the project's folder.
+
+A part stands between `<!-- made: NAME -->` and `<!-- end -->`. tests/test_docs.py says when one is stale. Record
+examples differ in every run (keys are new), so they are checked for being whole records, not compared.
+"""
+
+import json
+import re
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args, get_origin
+
+import msgspec
+
+from device.config import Configuration
+from device.controls.indicators import CUES
+from device.evidence import layout
+from device.evidence.envelope import open_line
+from device.evidence.records import Record
+from device.policy import commands as do
+from device.policy import inputs as on
+from device.policy.gestures import Told
+from device.policy.machine import TABLE, Event, Moment, Phase, State
+from device.policy.model import Policy, parse_policy
+from hw_sim.agency import Agency
+from hw_sim.virtual import VirtualDevice
+from tests.benches import FIRST_PROFILE, make_bench
+
+DOCS = Path(__file__).resolve().parent
+_PART = re.compile(r"(?<=<!-- made: )([a-z-]+)( -->\n)(.*?)(?=<!-- end -->)", re.DOTALL)
+_CUT_AGE = 44
+"""Sealed blobs in examples are cut to so many characters."""
+
+
+# -- the policy machine ---------------------------------------------------------------------------------------------
+
+
+def _came(event: Event) -> on.Input | None:
+    came: Mapping[Event, on.Input] = {
+        Event.ZONE_ENTERED: on.ZoneEntered(at_us=1, zone="school"),
+        Event.READINESS: on.Readiness(at_us=1, ready=False, reason="storage-full"),
+        Event.FAULT_CHANGED: on.FaultChanged(at_us=1, part="camera", present=True),
+        Event.PRE_EVENT_HAD: on.PreEventHad(at_us=1, recording=1, had_us=1),
+        Event.RECORDER_CLOSED: on.RecorderClosed(at_us=1, recording=1, how="failed"),
+        Event.CLOCK_STEPPED: on.ClockStepped(at_us=1, step_us=1),
+        Event.SHUTDOWN_ASKED: on.ShutdownAsked(at_us=1),
+    }
+    return came.get(event)
+
+
+def reaction(policy: Policy, event: Event, phase: Phase) -> tuple[Phase, list[str]]:
+    """What the table's action does in a phase, under the first profile: the next phase, and the commands in words."""
+    state = State(now_us=100_000_000, zone="street", phase=phase, recording=1, muted=event is Event.MUTE_OVER)
+    moment = Moment(state, policy, 100_000_000, 100_000_000, told=Told("press", 99_000_000), came=_came(event))
+    after, commands = TABLE[event][phase](moment)
+    return after.phase, [_words(command) for command in commands]
+
+
+def _words(command: do.Command) -> str:
+    kind = str(type(command).__struct_config__.tag)
+    match command:
+        case do.Cue():
+            return f"cue *{command.cue}*"
+        case do.Close():
+            return f"close ({command.how})"
+        case do.EnterStage():
+            return f"stage {command.stage}"
+        case do.Note():
+            return f"note {command.what}"
+        case _:
+            return kind
+
+
+def policy_table(policy: Policy) -> str:
+    heads = [phase.value for phase in Phase]
+    lines = [f"| event | {' | '.join(heads)} |", "|---" * (len(heads) + 1) + "|"]
+    for event in Event:
+        cells = []
+        for phase in Phase:
+            after, words = reaction(policy, event, phase)
+            moved = "" if after is phase else f" → **{after.value}**"
+            cells.append((", ".join(words) + moved).strip() or "–")
+        lines.append(f"| {event.value} | {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
+
+
+def policy_diagram(policy: Policy) -> str:
+    edges: dict[tuple[Phase, Phase], list[str]] = {}
+    for event in Event:
+        for phase in Phase:
+            after, _ = reaction(policy, event, phase)
+            if after is not phase:
+                edges.setdefault((phase, after), []).append(event.value)
+    lines = ["```mermaid", "stateDiagram-v2", "    [*] --> idle"]
+    lines += [f"    {_id(phase)}: {phase.value}" for phase in Phase]
+    lines += [f"    {_id(a)} --> {_id(b)}: {', '.join(events)}" for (a, b), events in edges.items()]
+    return "\n".join([*lines, "```"]) + "\n"
+
+
+def _id(phase: Phase) -> str:
+    return phase.value.replace("-", "_")
+
+
+def cue_table() -> str:
+    lines = ["| cue | pulses | each | apart |", "|---|---|---|---|"]
+    lines += [f"| {name} | {p.count} | {p.on_ms} ms | {p.off_ms} ms |" for name, p in CUES.items()]
+    return "\n".join(lines) + "\n"
+
+
+# -- keys of documents ----------------------------------------------------------------------------------------------
+
+
+def table_keys(into: type) -> Iterator[tuple[str, Any, msgspec.structs.FieldInfo]]:
+    """Every key of a TOML document's type, as `table.key`; a table of tables has `NAME` for its entries' names."""
+    for field in msgspec.structs.fields(into):
+        kind, _ = _plain(field.type)
+        if get_origin(kind) is dict:
+            for key, entry, info in table_keys(get_args(kind)[1]):
+                yield f"{field.encode_name}.NAME.{key}", entry, info
+        elif isinstance(kind, type) and issubclass(kind, msgspec.Struct):
+            for key, entry, info in table_keys(kind):
+                yield f"{field.encode_name}.{key}", entry, info
+        else:
+            yield field.encode_name, field.type, field
+
+
+def _plain(kind: Any) -> tuple[Any, list[msgspec.Meta]]:
+    metas: list[msgspec.Meta] = []
+    while get_origin(kind) is Annotated:
+        kind, *more = get_args(kind)
+        metas += [meta for meta in more if isinstance(meta, msgspec.Meta)]
+    return kind, metas
+
+
+def bounds(kind: Any) -> str:
+    """A type and its limits in words."""
+    plain, metas = _plain(kind)
+    said: list[str] = []
+    for meta in metas:
+        if meta.ge is not None or meta.le is not None or meta.lt is not None:
+            most = meta.le if meta.le is not None else None if meta.lt is None else int(meta.lt) - 1
+            said.append(f"{meta.ge} to {most}")
+        if meta.multiple_of is not None:
+            said.append(f"a multiple of {meta.multiple_of}")
+        unit = "entries" if get_origin(plain) is tuple else "characters"
+        if meta.min_length is not None or meta.max_length is not None:
+            said.append(f"{meta.min_length or 0} to {meta.max_length} {unit}")
+        if meta.pattern is not None:
+            said.append("`" + meta.pattern.replace("|", "\\|") + "`")
+    if get_origin(plain) is Literal:
+        said.append("one of " + ", ".join(f"`{choice}`" for choice in get_args(plain)))
+    if get_origin(plain) is tuple:
+        said.append(f"each {bounds(get_args(plain)[0])}")
+    names = {int: "integer", str: "text", bool: "true or false", dict: "table", tuple: "list"}
+    name = names.get(get_origin(plain) or plain, "word")
+    return ", ".join([name, *said])
+
+
+def default(info: msgspec.structs.FieldInfo) -> str:
+    if info.default is msgspec.NODEFAULT:
+        return "must be given"
+    return f"`{json.dumps(info.default)}`"
+
+
+def keys_page(into: type, meanings: Mapping[str, tuple[str, str]]) -> str:
+    """A table of a document's keys. `meanings` has the unit and the meaning of each, and of no other."""
+    keys = list(table_keys(into))
+    unknown = {name for name, _, _ in keys} ^ set(meanings)
+    assert not unknown, f"keys without a meaning here, or meanings without a key: {sorted(unknown)}"
+    lines = ["| key | unit | what it is | bounds | default |", "|---|---|---|---|---|"]
+    for name, kind, info in keys:
+        unit, meaning = meanings[name]
+        lines.append(f"| `{name}` | {unit} | {meaning} | {bounds(kind)} | {default(info)} |")
+    return "\n".join(lines) + "\n"
+
+
+CONFIGURATION: Mapping[str, tuple[str, str]] = {
+    "device.id": ("–", "the device's name; stands in every record, and in its certificate"),
+    "card.path": ("path", "where evidence goes: a folder on a partition of its own; it must exist"),
+    "card.full_below_mib": (
+        "MiB",
+        "with less free than this no recording starts, and an open one closes on the reserve",
+    ),
+    "identity.certificate": ("path", "the device's certificate for the role ledger, DER"),
+    "identity.key": ("path", "its private key, PEM, not encrypted: development only"),
+    "identity.provisioning": ("path", "the agency's signed statement about this device, one line"),
+    "identity.provisioner": ("path", "the certificate of the one who signed the statement, DER"),
+    "policy.file": ("path", "the policy document; see [the policy](design/policy.md)"),
+    "recipients.footage": ("–", "who can open pictures and sound: age recipients"),
+    "recipients.context": ("–", "who can open category, zone and reasons: age recipients"),
+    "camera.width": ("pixels", "of the picture"),
+    "camera.height": ("pixels", "of the picture"),
+    "camera.rate_hz": ("Hz", "pictures a second"),
+    "camera.bitrate_bps": ("bit/s", "what the encoder aims at"),
+    "microphone.enabled": ("–", "whether there is a sound track"),
+    "ring.cap_mib": ("MiB", "most payload that the ring may hold; see [the ring](design/ring.md)"),
+    "board.record_button": ("BCM number", "the record button's line; it closes to ground"),
+    "board.function_button": ("BCM number", "the function button's line; it closes to ground"),
+    "board.recording_light": ("BCM number", "the light that the public sees"),
+    "board.ready_light": ("BCM number", "the light that the wearer sees"),
+    "board.buzzer": ("BCM number", "on while a cue sounds"),
+    "board.vibration": ("BCM number", "on while a cue is felt"),
+    "board.debounce_ms": ("ms", "after an edge that counted, no other counts for so long"),
+    "service.status_file": ("path", "what `bodycam status` reads; on a file system in memory"),
+}
+
+POLICY_DOCUMENT: Mapping[str, tuple[str, str]] = {
+    "id": ("–", "the policy's name"),
+    "version": ("–", "counts up"),
+    "title": ("–", "for people"),
+    "initial_zone": ("–", "the zone at start; one of `zones`"),
+    "default_category": ("–", "the category of a start by double press"),
+    "override_category": ("–", "the category of an emergency start"),
+    "gestures.double_press_ms": ("ms", "most time between the leading edges of a double press"),
+    "gestures.stop_hold_ms": ("ms", "hold on record that asks for a stop"),
+    "gestures.emergency_hold_ms": ("ms", "hold on record, while idle, that starts; longer than `double_press_ms`"),
+    "gestures.mute_hold_ms": ("ms", "hold on function that mutes and unmutes"),
+    "pre_event.length_s": ("s", "how far back a recording reaches"),
+    "stop.confirm_s": ("s", "a stop that is not confirmed by then lapses"),
+    "stop.default_reason": ("–", "the reason of a stop"),
+    "post_event.length_s": ("s", "how long it goes on after a confirmed stop"),
+    "reminder.every_s": ("s", "a cue so often while recording, muted or paused"),
+    "mute.allowed": ("–", "whether sound may be muted"),
+    "mute.limit_s": ("s", "a mute ends by itself after so long"),
+    "mute.reason": ("–", "the reason of a mute"),
+    "pause.allowed": ("–", "whether a private pause is allowed"),
+    "pause.reason": ("–", "the reason of a pause, and of a stop in it"),
+    "zones.NAME.start": ("–", "whether a start is allowed in this zone"),
+    "zones.NAME.pre_event": ("–", "what is held in this zone before a start"),
+    "zones.NAME.override": ("–", "whether the emergency hold starts where `start` is `deny`"),
+    **{
+        f"{clause}.source": ("–", "where the clause comes from: law, model policy or manual")
+        for clause in ("gestures", "pre_event", "stop", "post_event", "reminder", "mute", "pause", "zones.NAME")
+    },
+}
+
+
+def _configuration_type() -> type:
+    kind: type = next(f.type for f in msgspec.structs.fields(Configuration) if f.name == "tables")
+    return kind
+
+
+# -- real records ---------------------------------------------------------------------------------------------------
+
+
+def story(folder: Path) -> Iterator[Path]:
+    """Play a day on the twin that makes every type of record; the cards it leaves."""
+    agency = Agency()
+    first = make_bench(folder / "first", agency=agency, pre_event_s=2)
+    device = VirtualDevice(first)
+    device.boot()
+    device.run(4)
+    device.double()
+    device.run(1)
+    device.press("function")
+    device.hold("function")
+    device.run(1)
+    device.hold("function")
+    device.hardware.the_camera.drop(3)
+    device.clock.wall_offset_us += 7_000_000
+    device.run(2)
+    device.hardware.the_camera.stall()
+    device.run(2)
+    device.hardware.the_camera.resume()
+    device.hold()
+    device.run(6)
+    device.double("function")
+    device.run(2)
+    device.double()
+    device.run(2)
+    device.confirmed_stop()
+    device.until_idle()
+    device.double()
+    device.run(3)
+    device.cut()
+    device.boot()
+    device.run(2)
+    device.stop()
+    yield first.card
+    second = make_bench(folder / "second", agency=agency, device="BC-000002", pre_event_s=2)
+    shutil.rmtree(second.card)
+    shutil.copytree(first.card, second.card)
+    other = VirtualDevice(second)
+    other.boot()
+    other.run(2)
+    other.stop()
+    yield second.card
+
+
+def examples() -> dict[str, str]:
+    """One real record of each type, as JSON; the header in the first one only."""
+    found: dict[str, list[dict[str, Any]]] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        for card in story(Path(folder)):
+            for file in sorted([*card.glob(f"{layout.JOURNAL}/*"), *card.glob(f"{layout.EVIDENCE}/*/*.jsonl")]):
+                for line in file.read_bytes().splitlines():
+                    payload = json.loads(open_line(line).payload)
+                    found.setdefault(payload["type"], []).append(payload)
+    chosen = {kind: _telling(kind, payloads) for kind, payloads in found.items()}
+    return {kind: _printed(kind, payload) for kind, payload in chosen.items()}
+
+
+def _telling(kind: str, payloads: list[dict[str, Any]]) -> dict[str, Any]:
+    """The record of a type that shows most."""
+    wanted: dict[str, Callable[[dict[str, Any]], bool]] = {
+        "step": lambda p: bool(p["decisions"]) and p["decisions"][0]["kind"] == "open",
+        "boot": lambda p: p["previous"] is not None,
+        "gap": lambda p: p["cause"] == "policy",
+    }
+    return next((p for p in payloads if wanted.get(kind, lambda _: True)(p)), payloads[0])
+
+
+def _printed(kind: str, payload: dict[str, Any]) -> str:
+    if kind not in ("recording-opened", "provisioned"):
+        header = set(Record.__struct_fields__)
+        payload = {key: value for key, value in payload.items() if key not in header}
+    context = payload.get("context")
+    if context is not None:
+        context["age"] = context["age"][:_CUT_AGE]
+    return json.dumps(payload, indent=2, ensure_ascii=False) + "\n"
+
+
+# -- the pages ------------------------------------------------------------------------------------------------------
+
+
+def made() -> dict[str, Callable[[], str]]:
+    """The parts that are compared with what the pages hold."""
+    policy = parse_policy(FIRST_PROFILE.read_bytes())
+    return {
+        "policy-table": lambda: policy_table(policy),
+        "policy-diagram": lambda: policy_diagram(policy),
+        "cues": cue_table,
+        "policy-keys": lambda: keys_page(Policy, POLICY_DOCUMENT),
+        "configuration-keys": lambda: keys_page(_configuration_type(), CONFIGURATION),
+    }
+
+
+def parts(page: Path) -> dict[str, str]:
+    """The made parts of a page, by name."""
+    return {match[1]: match[3] for match in _PART.finditer(page.read_text("utf-8"))}
+
+
+def main() -> int:
+    makers = made()
+    written = {f"record-{kind}": f"```json\n{text}```\n" for kind, text in examples().items()}
+
+    def anew(match: re.Match[str]) -> str:
+        name = match[1]
+        return f"{name}{match[2]}{written[name] if name in written else makers[name]()}"
+
+    for page in sorted(DOCS.rglob("*.md")):
+        text = page.read_text("utf-8")
+        new = _PART.sub(anew, text)
+        if new != text:
+            page.write_text(new, "utf-8")
+            print(f"{page.relative_to(DOCS)}: written anew")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
