@@ -81,9 +81,10 @@ def recordings(bench: Bench) -> list[Path]:
 
 
 def ledger(bench: Bench, folder: Path) -> ReadChain[LedgerRecord]:
-    """A recording's good lines, read with the device's own certificate."""
+    """A recording's good lines, read with the device's own certificate; none where a power cut left no ledger."""
     key = p256_key(load_certificate((bench.root / "device" / "device.der").read_bytes()))
-    return read_ledger((folder / layout.LEDGER).read_bytes(), folder.name, key)
+    path = folder / layout.LEDGER
+    return read_ledger(path.read_bytes() if path.exists() else b"", folder.name, key)
 
 
 def journal(bench: Bench) -> Iterator[JournalRecord]:
