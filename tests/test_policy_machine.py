@@ -703,9 +703,13 @@ def test_shutdown_waits_for_a_recording_that_is_still_being_closed() -> None:
 
 
 def test_shutdown_waits_for_every_recording_that_is_being_closed() -> None:
-    story = Story().post_event().tick(25_000).double(26_000).then().shutdown(27_000).closed(27_100, 1)
-    assert story.said[0] == "27000 close 2 to 27000 shutdown: unexplained"
-    assert story.then().closed(27_200, 2).said == ["27200 finish"]
+    story = Story().post_event().tick(25_000).double(26_000).then().shutdown(27_000).closed(27_100, 2)
+    assert story.said == [
+        "27000 close 2 to 27000 shutdown: unexplained",
+        "27000 cue stopped",
+        "27000 capture street: video",
+    ]
+    assert story.then().closed(27_200, 1).said == ["27200 finish"]
 
 
 def test_readiness_refuses_a_start_and_allows_it_again() -> None:
