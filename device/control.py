@@ -213,7 +213,7 @@ class Control:
                 self._recorder.post(EndOrder("shutdown"))
 
     def _open(self, command: do.Open) -> None:
-        claim = self._ring.claim(command.video_from_us, nothing_before=command.pre_event == "off")
+        claim = self._ring.claim(command.video_from_us, command.at_us, nothing_before=command.pre_event == "off")
         self._claims[command.recording] = claim
         had_us = max(0, command.at_us - claim.from_us)
         self._recorder.post(
@@ -321,7 +321,13 @@ class Control:
 def capture_flags(capture: "do.SetCapture | machine.Capture") -> CaptureFlags:
     """What the ring stamps frames with."""
     return CaptureFlags(
-        zone=capture.zone, muted=capture.muted, paused=capture.paused, video=capture.video, audio=capture.audio
+        zone=capture.zone,
+        muted=capture.muted,
+        paused=capture.paused,
+        video=capture.video,
+        audio=capture.audio,
+        pre_video=capture.pre_video,
+        pre_audio=capture.pre_audio,
     )
 
 

@@ -310,7 +310,8 @@ def _telling(kind: str, payloads: list[dict[str, Any]]) -> dict[str, Any]:
         "boot": lambda p: p["previous"] is not None,
         "gap": lambda p: p["cause"] == "policy",
     }
-    return next((p for p in payloads if wanted.get(kind, lambda _: True)(p)), payloads[0])
+    telling = wanted.get(kind)
+    return next((p for p in payloads if telling is None or telling(p)), payloads[0])
 
 
 def _printed(kind: str, payload: dict[str, Any]) -> str:

@@ -35,8 +35,8 @@ def _parser() -> argparse.ArgumentParser:
 
     daemon = commands.add_parser(
         "daemon",
-        help="the daemon on simulated hardware, in real time; lines on standard input press the buttons",
-        epilog="example: bodycam-sim daemon --config demo/device/bodycam.toml, then type: double record",
+        help="the daemon on simulated hardware, in real time; typed lines press the buttons (double record, help)",
+        epilog="example: bodycam-sim daemon --config demo/device/bodycam.toml",
     )
     daemon.add_argument("--config", type=Path, required=True, metavar="FILE", help="bodycam.toml")
     daemon.set_defaults(run=_daemon)

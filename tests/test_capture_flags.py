@@ -77,6 +77,29 @@ def test_the_emergency_hold_overrides_and_begins_with_the_next_keyframe(tmp_path
     assert 0 <= first.video.from_us - opens[0].at_us <= 70_000, "a keyframe is forced, not waited for"
 
 
+def test_what_was_recorded_inside_is_not_the_pre_event_of_a_start_outside(tmp_path: Path) -> None:
+    """An override inside is its own recording's; a press outside, within the window, reaches back to the door only."""
+    bench = make_bench(tmp_path / "bench", pre_event_s=30, post_event_s=0)
+    device = VirtualDevice(bench)
+    device.boot()
+    device.run(7)
+    _enter(device, "private")
+    device.hold("record", 1.3)
+    device.run(3)
+    device.confirmed_stop()
+    device.until_idle()
+    left_us = _enter(device, "street")
+    device.run(4)
+    device.double()
+    device.run(2)
+    device.stop()
+    verdict = verified(bench, read=True)
+    assert verdict.exit_status == 0, shown(verdict)
+    first = segments_of(bench, recordings(bench)[1])[0]
+    assert first.video is not None
+    assert 0 <= first.video.from_us - left_us < 1_100_000
+
+
 def test_places_and_reasons_are_sealed_and_the_auditor_can_read_them(tmp_path: Path) -> None:
     device = _booted(tmp_path / "bench")
     _enter(device, "private")

@@ -460,12 +460,12 @@ def test_a_press_that_begins_at_5_s_does_not_confirm() -> None:
 
 def test_a_double_press_whose_first_edge_was_at_4_9_s_cancels_the_stop() -> None:
     story = Story().stop_asked().press(17_900).press(18_300).tick(30_000)
-    assert story.said == ["18300 cue recording", "18300 note 1 stop-lapsed 0"]
+    assert story.said == ["18300 cue recording", "18300 note 1 stop-cancelled 0"]
 
 
 def test_a_double_press_cancels_the_stop() -> None:
     story = Story().stop_asked().double(15_000).tick(60_000)
-    assert story.said == ["15000 cue recording", "15000 note 1 stop-lapsed 0"]
+    assert story.said == ["15000 cue recording", "15000 note 1 stop-cancelled 0"]
     assert story.state.phase is Phase.RECORDING
 
 

@@ -204,8 +204,8 @@ class Ledger:
                 assert self.paused == isinstance(command, do.Resume)
                 self.paused = isinstance(command, do.Pause)
             case do.SetCapture():
-                flags = (command.zone, command.muted, command.paused, command.video, command.audio)
-                self.capture = Capture(*flags)
+                told = {name: getattr(command, name) for name in Capture.__struct_fields__}
+                self.capture = Capture(**told)
                 assert not (self.paused and (command.video or command.audio))
                 assert command.paused == self.paused
             case do.Refuse():
@@ -288,7 +288,7 @@ def test_the_sequences_drawn_reach_every_phase_and_command() -> None:
     phases: set[Phase] = set()
     kinds: set[type] = set()
 
-    @modest
+    @settings(modest, max_examples=4 * EXAMPLES)
     @given(sequences)
     def look(inputs: list[on.Input]) -> None:
         for _, _, state, commands in steps(inputs, FIRST):

@@ -29,6 +29,8 @@ from tests.clips import (
 EXAMPLES = 200
 GOP_BYTES = 4 * FRAME_BYTES
 ALL = 1 << 60
+FAR_US = 1 << 60
+"""A press after everything: what the policy says of frames before a press then holds for all of them."""
 PAUSED = CaptureFlags(zone="street", paused=True, video=False, audio=False)
 MUTED = CaptureFlags(zone="street", muted=True, audio=False)
 
@@ -88,7 +90,7 @@ def test_a_gop_that_grows_past_the_cap_is_cut_short_and_the_next_keyframe_is_tak
 
 def test_each_gop_has_the_parameter_sets_of_its_keyframe() -> None:
     ring = ring_of()
-    claim = ring.claim(0)
+    claim = ring.claim(0, FAR_US)
     clip("IPJPKP").into(ring)
     assert [(sets, numbers(frames)) for sets, frames in ring.gops(claim, 0)] == [
         (SETS, [0, 1]),
@@ -109,7 +111,7 @@ def test_the_keyframe_bell_rings_after_each_keyframe_that_is_in() -> None:
 
 def test_nothing_is_taken_before_the_first_keyframe() -> None:
     ring = ring_of()
-    ring.claim(0)
+    ring.claim(0, FAR_US)
     clip("PPIP").into(ring)
     assert held(ring) == [[2, 3]]
     assert ring.refusals(0, 9) == [Refusal("keyframe-awaited", 0, 1, 0, s(0.25))]
@@ -127,7 +129,7 @@ def test_an_encoder_that_begins_anew_is_taken_from_its_keyframe() -> None:
 def test_whole_gops_are_refused_when_claims_fill_it_and_taken_when_they_let_go() -> None:
     """One more frame would have fitted: a GOP is not begun that has no room."""
     ring = ring_of(cap_bytes=3 * GOP_BYTES + FRAME_BYTES)
-    claim = ring.claim(0)
+    claim = ring.claim(0, FAR_US)
     clip("IPPP" * 5).into(ring)
     assert held(ring) == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9, 10, 11]]
     assert ring.refusals(0, 99) == [Refusal("full", 12, 19, s(3), s(4.75))]
@@ -157,7 +159,7 @@ def test_a_frame_whose_time_went_back_is_refused_with_what_leans_on_it() -> None
 
 def test_refusals_are_cut_to_the_numbers_asked_for() -> None:
     ring = ring_of()
-    ring.claim(0)
+    ring.claim(0, FAR_US)
     clip("PPPPI").into(ring)
     assert [(r.first_number, r.last_number) for r in ring.refusals(1, 2)] == [(1, 2)]
     assert ring.refusals(4, 9) == []
@@ -198,7 +200,7 @@ def test_appending_never_raises(given_frames: list[tuple[bytes, int, bool, bool]
 def test_a_claim_begins_with_the_gop_that_was_being_captured() -> None:
     ring = ring_of()
     clip("IPPPIPPPIPPP").into(ring)
-    claim = ring.claim(s(1.5))
+    claim = ring.claim(s(1.5), FAR_US)
     assert (claim.from_us, claim.next_video) == (s(1), 4)
     assert [numbers(frames) for _, frames in ring.gops(claim, 0)] == [[4, 5, 6, 7], [8, 9, 10, 11]]
 
@@ -206,14 +208,14 @@ def test_a_claim_begins_with_the_gop_that_was_being_captured() -> None:
 def test_a_claim_on_nothing_before_begins_with_the_next_keyframe() -> None:
     ring = ring_of()
     clip("IPPPIPPPIPPP").into(ring)
-    claim = ring.claim(s(1.5), nothing_before=True)
+    claim = ring.claim(s(1.5), FAR_US, nothing_before=True)
     assert (claim.from_us, claim.next_video) == (s(2), 8)
 
 
 def test_a_claim_on_what_is_to_come_never_begins_within_a_gop() -> None:
     ring = ring_of()
     clip("IPP").into(ring)
-    claim = ring.claim(s(0.6))
+    claim = ring.claim(s(0.6), FAR_US)
     assert (claim.from_us, claim.next_video) == (s(0.6), 3)
     clip("PIPP", from_s=0.75).into(ring)
     assert [numbers(frames) for _, frames in ring.gops(claim, 0)] == [[4, 5, 6]]
@@ -221,10 +223,10 @@ def test_a_claim_on_what_is_to_come_never_begins_within_a_gop() -> None:
 
 def test_two_overlapping_claims_each_get_all_their_frames() -> None:
     ring = ring_of(window_s=2)
-    first = ring.claim(0)
+    first = ring.claim(0, FAR_US)
     clip("IPPP" * 4).into(ring)
     ring.close_claim(first, s(3.5))
-    second = ring.claim(s(2))
+    second = ring.claim(s(2), FAR_US)
     clip("IPPP" * 4, from_s=4).into(ring)
     ring.close_claim(second, s(6.3))
     clip("IPPP" * 4, from_s=8).into(ring)
@@ -243,9 +245,20 @@ def test_two_overlapping_claims_each_get_all_their_frames() -> None:
     ]
 
 
+def test_a_claim_never_reaches_over_frames_that_were_for_their_own_recording_only() -> None:
+    """E1: what was captured where nothing may be kept before a press is not brought in by a later press."""
+    ring = ring_of(window_s=60)
+    ring.set_capture(CaptureFlags(zone="private", pre_video=False), s(1.0))
+    ring.set_capture(CaptureFlags(zone="street"), s(2.2))
+    clip("IPPP" * 4).into(ring)
+    claim = ring.claim(0, s(4))
+    assert claim.from_us == s(3), "the GOP at 2 s began inside"
+    assert ring.claim(0, 0).from_us == 0, "a press before all of it is not concerned"
+
+
 def test_a_gop_goes_only_when_out_of_the_window_and_of_every_claim() -> None:
     ring = ring_of(window_s=1)
-    first, second = ring.claim(0), ring.claim(0)
+    first, second = ring.claim(0, FAR_US), ring.claim(0, FAR_US)
     clip("IPPP" * 4).into(ring)
     assert len(held(ring)) == 4
     ring.advance(first, 16, 0)
@@ -261,7 +274,7 @@ def test_a_gop_goes_only_when_out_of_the_window_and_of_every_claim() -> None:
 
 def test_advancing_never_goes_back() -> None:
     ring = ring_of()
-    claim = ring.claim(0)
+    claim = ring.claim(0, FAR_US)
     ring.advance(claim, 8, 9)
     ring.advance(claim, 3, 4)
     assert (claim.next_video, claim.next_audio) == (8, 9)
@@ -271,7 +284,7 @@ def test_a_claim_gets_the_audio_from_its_first_frame_to_its_end() -> None:
     ring = ring_of()
     clip("IPPPIPPP").into(ring)
     audio_into(ring, 0.5, 0.9, 1, 1.4, 1.9)
-    claim = ring.claim(s(1.1))
+    claim = ring.claim(s(1.1), FAR_US)
     audio_into(ring, 2.2, 2.6)
     ring.close_claim(claim, s(2.6))
     assert numbers(ring.audio(claim, claim.next_audio, ALL)) == [2, 3, 4, 5]
@@ -281,12 +294,12 @@ def test_a_claim_gets_the_audio_from_its_first_frame_to_its_end() -> None:
 def test_a_claim_never_reaches_over_frames_that_were_dropped() -> None:
     """A stalled card pins an old recording while the window behind it is dropped for room (E5)."""
     ring = ring_of(cap_bytes=4 * GOP_BYTES)
-    stalled = ring.claim(0)
+    stalled = ring.claim(0, FAR_US)
     clip("IPPPIPPP").into(ring)
     ring.close_claim(stalled, s(2))
     clip("IPPP" * 4, from_s=2).into(ring)
     assert held(ring) == [[0, 1, 2, 3], [4, 5, 6, 7], [16, 17, 18, 19], [20, 21, 22, 23]]
-    claim = ring.claim(0)
+    claim = ring.claim(0, FAR_US)
     assert (claim.from_us, claim.next_video) == (s(4), 16)
 
 
@@ -300,7 +313,7 @@ def test_clear_drops_what_no_claim_needs_and_nothing_refers_to_it() -> None:
     for n in range(12):
         ring.append_video(pictures[n], n * PERIOD_US, n % 4 == 0)
         ring.append_audio(sounds[n], n * PERIOD_US)
-    claim = ring.claim(s(1))
+    claim = ring.claim(s(1), FAR_US)
     ring.close_claim(claim, s(1.5))
     ring.clear()
     assert (held(ring), held_audio(ring), ring.payload_bytes) == ([[4, 5]], [4, 5], 2 * FRAME_BYTES + 20)
@@ -321,7 +334,7 @@ def test_after_clear_video_is_awaited_from_a_keyframe() -> None:
     ring = ring_of()
     clip("IPP").into(ring)
     ring.clear()
-    ring.claim(s(0.6))
+    ring.claim(s(0.6), FAR_US)
     clip("PIP", from_s=0.75).into(ring)
     assert held(ring) == [[4, 5]]
     assert ring.refusals(0, 9) == [Refusal("policy", 3, 3, s(0.75), s(0.75))]
@@ -329,7 +342,7 @@ def test_after_clear_video_is_awaited_from_a_keyframe() -> None:
 
 def test_clear_leaves_an_open_claim_all_it_has() -> None:
     ring = ring_of()
-    claim = ring.claim(0)
+    claim = ring.claim(0, FAR_US)
     clip("IPPPIP").into(ring)
     audio_into(ring, 0.5, 1)
     ring.clear()
@@ -340,17 +353,17 @@ def test_clear_leaves_an_open_claim_all_it_has() -> None:
 
 def test_no_later_claim_reaches_back_past_a_clear() -> None:
     ring = ring_of()
-    ring.claim(0)
+    ring.claim(0, FAR_US)
     clip("IPPPIP").into(ring)
     ring.clear()
     clip("PPIP", from_s=1.5).into(ring)
-    claim = ring.claim(0)
+    claim = ring.claim(0, FAR_US)
     assert (claim.from_us, claim.next_video) == (s(2), 8)
 
 
 def test_what_policy_no_longer_lets_be_held_is_let_go_even_if_claimed() -> None:
     ring = ring_of()
-    claim = ring.claim(0)
+    claim = ring.claim(0, FAR_US)
     clip("IPPPIPPPIP").into(ring)
     audio_into(ring, 0.5, 1.5, 2)
     ring.set_capture(PAUSED, s(1.5))
@@ -400,7 +413,7 @@ def test_after_frames_were_taken_back_a_keyframe_is_awaited() -> None:
 
 def test_frames_captured_since_a_change_are_stamped_with_it() -> None:
     ring = ring_of()
-    claim = ring.claim(0)
+    claim = ring.claim(0, FAR_US)
     clip("IPPPIP").into(ring)
     audio_into(ring, 0.5, 1)
     school = CaptureFlags(zone="school")
@@ -422,7 +435,7 @@ def test_a_frame_that_arrives_late_is_stamped_with_what_held_at_its_capture() ->
 
 def test_muted_sound_is_let_go_and_pictures_stay() -> None:
     ring = ring_of()
-    ring.claim(0)
+    ring.claim(0, FAR_US)
     clip("IPPP").into(ring)
     audio_into(ring, 0.2, 0.4, 0.6)
     ring.set_capture(MUTED, s(0.4))
@@ -460,7 +473,7 @@ def test_while_the_camera_stalls_audio_is_kept_for_the_window_only() -> None:
 
 def test_audio_of_a_claim_stays() -> None:
     ring = ring_of(window_s=2)
-    claim = ring.claim(0)
+    claim = ring.claim(0, FAR_US)
     audio_into(ring, *range(10))
     assert held_audio(ring) == [*range(10)]
     ring.advance(claim, 0, 5)
@@ -470,7 +483,7 @@ def test_audio_of_a_claim_stays() -> None:
 
 def test_a_cap_filled_by_audio_gives_way_once_nobody_needs_it() -> None:
     ring = ring_of(window_s=2, cap_bytes=1000)
-    claim = ring.claim(0)
+    claim = ring.claim(0, FAR_US)
     audio_into(ring, *range(12), size=100)
     assert (held_audio(ring), ring.refused_audio) == ([*range(10)], 2)
     ring.append_video(data_of("I"), s(12), True)
@@ -500,7 +513,7 @@ def test_whatever_happens_the_bytes_are_those_held_and_no_frame_is_lost_untold( 
     acts: list[tuple[str, int, int]], cap_bytes: int, window_s: int
 ) -> None:
     ring = ring_of(window_s=window_s, cap_bytes=cap_bytes)
-    claims = [ring.claim(0)]
+    claims = [ring.claim(0, FAR_US)]
     now_us = 0
     for act, n, size in acts:
         now_us += PERIOD_US // 2
@@ -515,7 +528,7 @@ def test_whatever_happens_the_bytes_are_those_held_and_no_frame_is_lost_untold( 
             case "t":
                 ring.append_video(data_of("I", size), back_us, True)
             case "c" | "C":
-                claims.append(ring.claim(back_us, nothing_before=act == "c"))
+                claims.append(ring.claim(back_us, FAR_US, nothing_before=act == "c"))
             case "o":
                 ring.close_claim(claims[n % len(claims)], now_us)
             case "v":
@@ -561,7 +574,7 @@ def control(ring: Ring) -> None:
 
 def record(ring: Ring) -> None:
     for _ in range(300):
-        claim = ring.claim(max(0, (ring.newest_video_us or 0) - s(1)))
+        claim = ring.claim(max(0, (ring.newest_video_us or 0) - s(1)), FAR_US)
         for _, frames in ring.gops(claim, 0):
             ring.advance(claim, frames[-1].number + 1, 0)
         ring.audio(claim, 0, ALL)

@@ -11,6 +11,7 @@ from device.media.ring import Ring
 from tests.clips import FRAME_BYTES, OTHER_SETS, PERIOD_US, SETS, STREET, clip, data_of, numbers, ring_of, said, spelt
 
 EXAMPLES = 200
+FAR_US = 1 << 60
 PAUSED = CaptureFlags(zone="street", paused=True, video=False, audio=False)
 MUTED = CaptureFlags(zone="street", muted=True, audio=False)
 
@@ -26,7 +27,7 @@ class Bench:
 
     def __init__(self, ring: Ring | None = None, audio_from_s: float = 0) -> None:
         self.ring = ring or ring_of()
-        self.claim = self.ring.claim(0)
+        self.claim = self.ring.claim(0, FAR_US)
         self.segmenter = Segmenter(self.ring, self.claim, s(audio_from_s), PERIOD_US)
 
     def video(self, letters: str, from_s: float = 0) -> "Bench":
@@ -295,14 +296,14 @@ def test_sound_before_the_first_picture_is_left_out() -> None:
     for at_s in (0.1, 0.9, 1, 1.1):
         ring.append_audio(b"sound", s(at_s))
     clip("IPPPI", from_s=1).into(ring)
-    segmenter = Segmenter(ring, ring.claim(s(1)), 0, PERIOD_US)
+    segmenter = Segmenter(ring, ring.claim(s(1), FAR_US), 0, PERIOD_US)
     assert said(segmenter.next_cut(s(2), SETS)) == ([4, 5, 6, 7], [2, 3], [])
 
 
 def test_sound_that_comes_late_from_before_the_first_picture_is_left_out() -> None:
     ring = ring_of()
     clip("IPPPIPPPI").into(ring)
-    segmenter = Segmenter(ring, ring.claim(s(1)), 0, PERIOD_US)
+    segmenter = Segmenter(ring, ring.claim(s(1), FAR_US), 0, PERIOD_US)
     for at_s in (0.98, 1):
         ring.append_audio(b"sound", s(at_s))
     assert said(segmenter.next_cut(s(2), SETS)) == ([4, 5, 6, 7], [1], [])

@@ -35,7 +35,7 @@ class Bench:
     def __init__(self, behaviour: Behaviour = "v4l2", scene: Scene | None = None) -> None:
         self.clock = VirtualClock("test-boot")
         self.ring = Ring(600_000_000, 1 << 28, CaptureFlags(zone="street"), lambda: None)
-        self.claim = self.ring.claim(0)
+        self.claim = self.ring.claim(0, 0)
         self.camera = TwinCamera(
             self.clock,
             width=WIDTH,

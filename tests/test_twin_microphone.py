@@ -22,7 +22,7 @@ class Bench:
     def __init__(self, rate_hz: int = 48_000) -> None:
         self.clock = VirtualClock("test-boot")
         self.ring = Ring(600_000_000, 1 << 26, CaptureFlags(zone="street"), lambda: None)
-        self.claim = self.ring.claim(0)
+        self.claim = self.ring.claim(0, 0)
         self.microphone = TwinMicrophone(self.clock, rate_hz=rate_hz)
         self.sink = EncoderSink(self.ring, self.microphone.first_timestamp_us)
         self.scheduler = Scheduler(self.clock, self.microphone.parts)

@@ -95,7 +95,7 @@ def load_anchors(path: Path) -> tuple[x509.Certificate, ...]:
     try:
         certificates = tuple(x509.load_pem_x509_certificates(pem))
     except ValueError as failure:
-        raise UsageError(f"--trust {path}: no certificate in PEM is in it ({failure})") from failure
+        raise UsageError(f"--trust {path}: it holds no PEM; give the agency's CA certificate in PEM") from failure
     if not any(map(_may_issue, certificates)):
         raise UsageError(f"--trust {path}: no certificate in it is a CA's; give the agency's CA certificate in PEM")
     return certificates
@@ -126,7 +126,7 @@ def common_name(certificate: x509.Certificate) -> str:
 def parse_utc(text: str) -> datetime | None:
     """A record's `utc`; None when it names no moment (month 13)."""
     try:
-        return datetime.strptime(text, "%Y-%m-%dT%H:%M:%S.%fZ").replace(tzinfo=UTC)
+        return datetime.fromisoformat(text).astimezone(UTC)
     except ValueError:
         return None
 

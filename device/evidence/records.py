@@ -4,7 +4,7 @@ A payload is the canonical JSON of one of these: it must re-serialise byte for b
 and second spellings are refused by construction, and unknown types and fields by the types themselves.
 """
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated, Any
 
 import msgspec
@@ -438,7 +438,7 @@ def _strict(decoder: "msgspec.json.Decoder[Any]", payload: bytes) -> Any:
     if msgspec.json.encode(record) != payload:
         raise EvidenceError("a second spelling of a record (key order, blanks, duplicates or numbers)")
     try:
-        datetime.strptime(record.utc, "%Y-%m-%dT%H:%M:%S.%fZ").replace(tzinfo=UTC)
+        datetime.fromisoformat(record.utc)
     except ValueError as failure:
         raise EvidenceError(f"utc {record.utc} names no moment") from failure
     return record

@@ -65,8 +65,8 @@ def stanza_types(beginning: bytes) -> tuple[str, ...]:
         if stanza := _STANZA_LINE.match(line):
             types.append(stanza[1].decode())
         elif _MAC_LINE.match(line):
-            grease = [name for name in types if name.endswith(_GREASE)]
-            return tuple(name for name in types if name not in grease[:1])
+            grease = next((n for n, name in enumerate(types) if name.endswith(_GREASE)), len(types))
+            return tuple(types[:grease] + types[grease + 1 :])
         elif not _BODY_LINE.match(line) or not types:
             break
     raise EvidenceError("the age header is not well formed")

@@ -188,7 +188,9 @@ class Segmenter:
         """Unread packets that began before `end_us` and that the recording may keep (E1)."""
         packets = self._ring.audio(self.claim, self._next_audio, end_us)
         from_us = max(self._audio_from_us, self.claim.from_us)
-        return [p for p in packets if p.at_us >= from_us and p.flags.audio and not p.flags.muted]
+        press_us = self.claim.press_us
+        allowed = [p for p in packets if p.at_us >= from_us and p.flags.audio and not p.flags.muted]
+        return [packet for packet in allowed if packet.at_us >= press_us or packet.flags.pre_audio]
 
     def _sound_alone(self, now_us: int) -> Cut | None:
         """Sound while no picture comes, a second at a time, or what is left of it at the recording's end."""

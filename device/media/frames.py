@@ -13,13 +13,16 @@ _NAL_SLICES = range(1, 6)
 
 
 class CaptureFlags(msgspec.Struct, frozen=True, gc=False):
-    """What the policy in force said at a moment of capture (E1). `video` and `audio` say what may be held at all."""
+    """What the policy in force said at a moment of capture (E1). `video` and `audio` say what may be held at all,
+    `pre_video` and `pre_audio` what a later press may reach back to."""
 
     zone: str
     muted: bool = False
     paused: bool = False
     video: bool = True
     audio: bool = True
+    pre_video: bool = True
+    pre_audio: bool = True
 
 
 class Frame(msgspec.Struct, frozen=True, gc=False):

@@ -56,8 +56,9 @@ class Claim:
     It begins with a GOP, never within one: `next_video` is at first the number of a keyframe held or to come.
     """
 
-    def __init__(self, from_us: int, next_video: int, next_audio: int) -> None:
+    def __init__(self, from_us: int, press_us: int, next_video: int, next_audio: int) -> None:
         self.from_us = from_us
+        self.press_us = press_us
         self.to_us: int | None = None
         self.first_video = next_video
         self.next_video = next_video
@@ -172,19 +173,28 @@ class Ring:
             self.payload_bytes -= sum(len(p.data) for p in self._audio) - sum(len(p.data) for p in claimed)
             self._audio = deque(claimed)
 
-    def claim(self, video_from_us: int, nothing_before: bool = False) -> Claim:
-        """Pin everything from the GOP that was being captured at `video_from_us` onward.
+    def claim(self, video_from_us: int, press_us: int, nothing_before: bool = False) -> Claim:
+        """Pin everything from the GOP that was being captured at `video_from_us` onward, for a press at `press_us`.
 
         With `nothing_before` a GOP that began earlier is left out, so that no frame from before that time comes along.
-        The claim never reaches over frames that were dropped since: nothing would tell of them (E5).
+        The claim never reaches over frames that were dropped since: nothing would tell of them (E5). Nor over frames
+        from before the press that the policy, when they were captured, gave to no later one (E1).
         """
         with self._lock:
-            whole = [gop for gop in self._gops if gop.first_number > self._forgotten]
+            barred = (
+                frame.number
+                for gop in self._gops
+                for frame in gop.frames
+                if frame.at_us < press_us and not frame.flags.pre_video
+            )
+            after = max(self._forgotten, max(barred, default=-1))
+            whole = [gop for gop in self._gops if gop.first_number > after]
             reaches = (gop.start_us if nothing_before else gop.frames[-1].at_us for gop in whole)
             first = next((gop for gop, at_us in zip(whole, reaches, strict=True) if at_us >= video_from_us), None)
             start_us = first.start_us if first is not None else video_from_us
             claim = Claim(
                 from_us=start_us,
+                press_us=press_us,
                 next_video=first.first_number if first is not None else self._next_video,
                 next_audio=next((p.number for p in self._audio if p.at_us >= start_us), self._next_audio),
             )

@@ -78,13 +78,15 @@ class Resume(CommandBase, frozen=True, tag="resume"):
 
 
 class SetCapture(CommandBase, frozen=True, tag="set-capture"):
-    """What may be held of what is captured from now on (E1)."""
+    """What may be held of what is captured from now on, and what of it a later press may reach back to (E1)."""
 
     zone: PrivateWord
     muted: bool
     paused: bool
     video: bool
     audio: bool
+    pre_video: bool
+    pre_audio: bool
 
 
 class ClearRing(CommandBase, frozen=True, tag="clear-ring"):

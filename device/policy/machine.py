@@ -87,13 +87,15 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Capture(msgspec.Struct, frozen=True):
-    """What may be held of what is captured in a state (E1)."""
+    """What may be held of what is captured in a state, and what of it a later press may reach back to (E1)."""
 
     zone: str
     muted: bool
     paused: bool
     video: bool
     audio: bool
+    pre_video: bool
+    pre_audio: bool
 
 
 Commands = tuple[do.Command, ...]
@@ -152,13 +154,15 @@ def capture(state: State, policy: Policy) -> Capture:
     """What may be held now: while recording, pictures, and sound unless muted; while idle, what the zone's pre-event
     mode says; while paused, nothing."""
     keeping, idle = state.phase in _KEEPING, state.phase is Phase.IDLE
-    mode = policy.zones[state.zone].pre_event
+    mode = policy.pre_event_mode(state.zone)
     return Capture(
         zone=state.zone,
         muted=state.muted,
         paused=state.phase in _PAUSED,
         video=keeping or (idle and mode != "off"),
         audio=(keeping and not state.muted) or (idle and mode == "video+audio"),
+        pre_video=mode != "off",
+        pre_audio=mode == "video+audio",
     )
 
 
@@ -272,10 +276,12 @@ def _follow_capture(before: Capture, after: Capture, policy: Policy, at_us: int)
             paused=after.paused,
             video=after.video,
             audio=after.audio,
+            pre_video=after.pre_video,
+            pre_audio=after.pre_audio,
         )
     ]
     modes = ("off", "video", "video+audio")
-    stricter = modes.index(policy.zones[after.zone].pre_event) < modes.index(policy.zones[before.zone].pre_event)
+    stricter = modes.index(policy.pre_event_mode(after.zone)) < modes.index(policy.pre_event_mode(before.zone))
     if (before.video and not after.video) or stricter:
         follow.append(do.ClearRing(at_us=at_us, clause="zones"))
     if after.video and (stricter or not before.video):
@@ -322,7 +328,7 @@ def _open(moment: Moment, trigger: str, category: str, *, override: bool) -> Res
     state, at_us = moment.state, moment.at_us
     if state.shutting_down or not state.ready:
         return _refuse(moment, trigger, "shutting-down" if state.shutting_down else state.not_ready or "not-ready")
-    mode = moment.zone.pre_event
+    mode = moment.policy.pre_event_mode(state.zone)
     back_us = min(at_us, moment.policy.pre_event.length_s * 1_000_000)
     return moment.becomes(
         do.Open(
@@ -365,16 +371,18 @@ def _ask_stop(phase: Phase) -> Action:
     return ask
 
 
-def _stop_lapsed(phase: Phase) -> Action:
-    def lapse(moment: Moment) -> Result:
+def _go_on(phase: Phase, why: str) -> Action:
+    """A stop that was asked for does not come: nobody confirmed it, or it was taken back."""
+
+    def go_on(moment: Moment) -> Result:
         return moment.becomes(
             moment.cue("recording" if phase is Phase.RECORDING else "paused", "stop"),
-            _note(moment, "stop-lapsed", "stop"),
+            _note(moment, why, "stop"),
             phase=phase,
             deadlines=msgspec.structs.replace(moment.state.deadlines, confirm_by_us=None),
         )
 
-    return lapse
+    return go_on
 
 
 def _confirm_stop(moment: Moment) -> Result:
@@ -631,16 +639,17 @@ def _everywhere(action: Action) -> Mapping[Phase, Action]:
     return dict.fromkeys(Phase, action)
 
 
-_on_record = _stop_lapsed(Phase.RECORDING)
-_on_pause = _stop_lapsed(Phase.PAUSED)
+_taken_back = _go_on(Phase.RECORDING, "stop-cancelled")
+_on_record = _go_on(Phase.RECORDING, "stop-lapsed")
+_on_pause = _go_on(Phase.PAUSED, "stop-lapsed")
 _ask = _ask_stop(Phase.STOP_ASKED)
 _ask_paused = _ask_stop(Phase.PAUSED_STOP_ASKED)
 
 # Each row: idle, recording, stop asked, paused, paused with stop asked, post-event.
 TABLE: Mapping[Event, Mapping[Phase, Action]] = {
     Event.RECORD_PRESS: _row(_status, _status, _confirm_stop, _status, _stop_while_paused, _status),
-    Event.RECORD_DOUBLE: _row(_start, _affirm, _on_record, _resume_from_pause, _resume_from_pause, _resume_live),
-    Event.EMERGENCY_HOLD: _row(_emergency_start, _affirm, _on_record, _nothing, _nothing, _resume_live),
+    Event.RECORD_DOUBLE: _row(_start, _affirm, _taken_back, _resume_from_pause, _resume_from_pause, _resume_live),
+    Event.EMERGENCY_HOLD: _row(_emergency_start, _affirm, _taken_back, _nothing, _nothing, _resume_live),
     Event.STOP_HOLD: _row(_nothing, _ask, _ask, _ask_paused, _ask_paused, _nothing),
     Event.FUNCTION_PRESS: _row(_status, _mark, _mark, _not_now, _not_now, _mark),
     Event.FUNCTION_DOUBLE: _row(_not_now, _pause, _pause, _not_now, _not_now, _pause_in_post_event),

@@ -95,6 +95,10 @@ class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     pause: Pause
     zones: Annotated[dict[Word, Zone], msgspec.Meta(min_length=1, max_length=32)]
 
+    def pre_event_mode(self, zone: str) -> PreEventMode:
+        """What is held before a press in a zone: nothing anywhere, when the pre-event time is 0 s."""
+        return "off" if self.pre_event.length_s == 0 else self.zones[zone].pre_event
+
 
 def parse_policy(document: bytes) -> Policy:
     """The policy that a TOML document states; `DocumentError` otherwise."""
