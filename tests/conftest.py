@@ -27,6 +27,13 @@ def _want(there: bool, message: str) -> None:
         (pytest.fail if IN_CI else pytest.skip)(message)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _imports_are_not_garbage() -> None:
+    """What was imported stays: the collection after each test need not look at it again."""
+    gc.collect()
+    gc.freeze()
+
+
 @pytest.fixture(autouse=True)
 def nothing_left_behind() -> Iterator[None]:
     """Fail a test that leaves a thread running or a file open."""
