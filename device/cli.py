@@ -1,17 +1,22 @@
 """`bodycam …`: the daemon on a device, and the readers on a laptop.
 
 Exit status: 0 as asked and intact; 1 content altered; 2 usage, configuration or a missing file; 3 signer not trusted;
-4 content and signer good, extent unproven; 78 a configuration that the daemon can't start with.
+4 content and signer good, extent unproven; 70 a fault of this program; 74 its output can't be written; 78 a
+configuration that the daemon can't start with.
 """
 
 import argparse
+import os
 import sys
+import traceback
 from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from pathlib import Path
 
-from device.errors import BodycamError, ConfigurationError
+from device.errors import BodycamError, ConfigurationError, UsageError
 
+EXIT_OUR_FAULT = 70
+EXIT_OUTPUT = 74
 _DAEMON_EXAMPLE = "example: bodycam daemon --config /etc/bodycam/bodycam.toml"
 _STATUS_EXAMPLE = "example: bodycam status --file /run/bodycam/status.json"
 _VERIFY_EXAMPLE = "example: bodycam verify /mnt/card --trust agency-ca.pem"
@@ -35,6 +40,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         sys.stderr.close()
         return 141
+    except OSError as failure:
+        print(f"bodycam: {failure}", file=sys.stderr)
+        return EXIT_OUTPUT
+    except Exception:  # noqa: BLE001 - the border of a command: a fault of ours must never read as "altered"
+        traceback.print_exc()
+        return EXIT_OUR_FAULT
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -63,6 +74,7 @@ def _parser() -> argparse.ArgumentParser:
     export.add_argument("--identity", type=Path, required=True, metavar="KEY", help="the agency's age identity")
     export.add_argument("--trust", type=Path, metavar="CA.pem", help="judge the signer too")
     export.add_argument("-o", "--output", type=Path, required=True, metavar="FILE.mp4")
+    export.add_argument("--force", action="store_true", help="replace FILE.mp4 if it is there")
     export.add_argument("--json", action="store_true", help="for programs")
     return parser
 
@@ -115,7 +127,24 @@ def _verify(options: argparse.Namespace) -> int:
 def _export(options: argparse.Namespace) -> int:
     from device.readers import show_export
 
-    return show_export(options.recording, options.identity, options.trust, options.output, as_json=options.json)
+    return show_export(
+        options.recording,
+        options.identity,
+        options.trust,
+        _new_file(options.output, force=options.force),
+        as_json=options.json,
+    )
+
+
+def _new_file(output: Path, *, force: bool) -> Path:
+    """An output that overwrites nothing unasked, and never anything on a card."""
+    from device.evidence.verify import is_card, is_recording
+
+    if any(is_card(folder) or is_recording(folder) for folder in output.resolve().parents):
+        raise UsageError(f"-o {output}: that is on a card; nothing on one is ever overwritten: name a file elsewhere")
+    if os.path.lexists(output) and not force:
+        raise UsageError(f"-o {output}: it is there already; name another file, or give --force")
+    return output
 
 
 if __name__ == "__main__":

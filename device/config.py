@@ -164,6 +164,7 @@ def read_configuration(path: Path) -> Configuration:
         policy_sha256=hashlib.sha256(policy_document).hexdigest(),
     )
     _check_ring_holds(configuration)
+    _check_pins(configuration)
     return configuration
 
 
@@ -190,6 +191,21 @@ def _check_ring_holds(configuration: Configuration) -> None:
             f"{camera.bitrate_bps} bit/s (pre-event, one segment, and a stall of {STALL_S} s) need at least "
             f"{-(-needed // MIB)}; raise ring.cap_mib or lower camera.bitrate_bps"
         )
+
+
+def _check_pins(configuration: Configuration) -> None:
+    """One line, one purpose."""
+    pins = {
+        name: value
+        for name, value in msgspec.structs.asdict(configuration.tables.board).items()
+        if name != "debounce_ms"
+    }
+    for name, pin in pins.items():
+        others = [other for other in pins if other != name and pins[other] == pin]
+        if others:
+            raise ConfigurationError(
+                f"{configuration.path}: board.{name} is {pin}: board.{others[0]} is too; give each a line of its own"
+            )
 
 
 def _read(path: Path, way_out: str) -> bytes:

@@ -58,6 +58,8 @@ from device.service.status import Status, StatusFile
 
 SILENT_CAMERA_US = 1_500_000
 SILENT_MICROPHONE_US = 3_000_000
+HUNG_CARD_US = 3_000_000
+"""A recorder that has work and has not come round for so long waits for the card."""
 ACTIVATION_LIMIT_US = 3_000_000
 """An activation whose journal line is not durable by then is a fault with a cue."""
 CLOCK_STEP_US = 500_000
@@ -250,6 +252,8 @@ class Control:
 
     def _look_at_parts(self, now_us: int) -> None:
         self._set_fault("camera", self._silent(self._ring.newest_video_us, now_us, SILENT_CAMERA_US), now_us)
+        held_up = self._recorder.busy and now_us - self._recorder.turned_us > HUNG_CARD_US
+        self._set_fault("card", held_up, now_us)
         if self._has_microphone:
             silent = self._silent(self._ring.newest_audio_us, now_us, SILENT_MICROPHONE_US)
             self._set_fault("microphone", silent, now_us)

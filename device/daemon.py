@@ -4,11 +4,14 @@ The camera is started first, so that the pre-event window fills while everything
 hardware's own, one for the control loop, one for the recorder; the main thread waits for a signal.
 """
 
+import fcntl
 import hashlib
 import logging
+import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 from typing import Protocol
@@ -25,10 +28,10 @@ from device.evidence.disk import Disk
 from device.evidence.envelope import open_line
 from device.evidence.identity import FileSigner, load_certificate, p256_key
 from device.evidence.journal import Journal
-from device.evidence.recorder import Recorder
+from device.evidence.recorder import CloseAllOrder, Recorder
 from device.evidence.records import Boot, PolicyName, Software
 from device.evidence.seal import Sealer
-from device.evidence.store import Reserve, free_for_start, keep_document
+from device.evidence.store import Reserve, free_for_start, keep_document, make_folders
 from device.evidence.writer import Facts
 from device.media.fmp4 import AudioFormat
 from device.media.ring import Ring
@@ -107,11 +110,8 @@ class Daemon:
         self.clock = hardware.clock
         self.finished = Latch()
         self.failure: Exception | None = None
-        card = configuration.at(tables.card.path)
-        if not card.is_dir():
-            raise ConfigurationError(
-                f"{configuration.path}: card.path is {tables.card.path!r}: no such folder; mount the evidence partition"
-            )
+        card = _card(configuration)
+        _check_status_folder(configuration)
         control_wake, recorder_wake = Wake(), Wake()
         state = machine.initial_state(configuration.policy, self.clock.now_us())
         self.ring = Ring(
@@ -172,6 +172,11 @@ class Daemon:
         footage = Sealer(tables.recipients.footage, "recipients.footage")
         context = Sealer(tables.recipients.context, "recipients.context")
         free_for_start(disk)
+        disk.sync_all()
+        make_folders(disk)
+        keep_document(disk, layout.IDENTITY, layout.certificate_file, certificate)
+        keep_document(disk, layout.IDENTITY, layout.certificate_file, provisioner)
+        keep_document(disk, layout.POLICY, layout.policy_file, configuration.policy_document)
         journal = Journal(disk, signer, self.clock, tables.device.id, provisioning, key)
         journal.begin(
             Boot(
@@ -184,9 +189,6 @@ class Daemon:
                 state=msgspec.json.encode(state).decode(),
             )
         )
-        keep_document(disk, layout.IDENTITY, layout.certificate_file, certificate)
-        keep_document(disk, layout.IDENTITY, layout.certificate_file, provisioner)
-        keep_document(disk, layout.POLICY, layout.policy_file, configuration.policy_document)
         return Recorder(
             disk=disk,
             ring=self.ring,
@@ -226,6 +228,9 @@ class Daemon:
             self._notifier.stopping()
             self.control.ask_shutdown()
         ended = self.finished.wait(STOP_LIMIT_S)
+        if self.failure is not None:
+            self.recorder.post(CloseAllOrder("failed", self.clock.now_us()))
+            self.recorder.ended_latch.wait(STOP_LIMIT_S)
         for runner in reversed(runners):
             ended = runner.stop(JOIN_LIMIT_S) and ended
         self.close()
@@ -252,13 +257,51 @@ def run_daemon(config_path: Path, hardware: Hardware) -> int:
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(name)s: %(message)s")
     hold_signals(STOP_SIGNALS)
     try:
-        return Daemon(read_configuration(config_path), hardware).run()
+        configuration = read_configuration(config_path)
+        with _only_daemon(configuration):
+            return Daemon(configuration, hardware).run()
     except (ConfigurationError, CardFull) as failure:
         print(f"bodycam: {failure}", file=sys.stderr)
         return ConfigurationError.daemon_exit_status
     except BodycamError as failure:
         print(f"bodycam: {failure}", file=sys.stderr)
         return failure.exit_status
+
+
+def _card(configuration: Configuration) -> Path:
+    card = configuration.at(configuration.tables.card.path)
+    if not card.is_dir():
+        raise ConfigurationError(
+            f"{configuration.path}: card.path is {configuration.tables.card.path!r}: no such folder; mount the evidence "
+            "partition"
+        )
+    return card
+
+
+def _check_status_folder(configuration: Configuration) -> None:
+    path = configuration.tables.service.status_file
+    folder = configuration.at(path).parent
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise ConfigurationError(
+            f"{configuration.path}: service.status_file is {path!r}: {folder} is not a folder that can be written; "
+            "make it, or name a file in one"
+        )
+
+
+@contextmanager
+def _only_daemon(configuration: Configuration) -> Iterator[None]:
+    """One process writes a card: the second is refused before it has written anything."""
+    descriptor = os.open(_card(configuration), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    except BlockingIOError as failure:
+        raise ConfigurationError(
+            f"{configuration.path}: card.path is {configuration.tables.card.path!r}: another daemon is writing this "
+            "card; end that one first"
+        ) from failure
+    finally:
+        os.close(descriptor)
 
 
 def _provisioning(configuration: Configuration, certificate: bytes) -> bytes:

@@ -16,11 +16,18 @@ from device.errors import UsageError
 from device.evidence.identity import load_anchors
 from device.evidence.opening import Identity, check_plaintext, write_mp4
 from device.evidence.records import RecordingOpened, Segment
-from device.evidence.verdicts import EXIT_ALTERED, CardVerdict, Finding, RecordingVerdict, worst
+from device.evidence.verdicts import EXIT_ALTERED, EXIT_WRONG_KEY, CardVerdict, Finding, RecordingVerdict, worst
 from device.evidence.verify import Opener, Progressing, is_recording, total_bytes, verify
 from device.service.status import read_status
 
-_COLOURS = {0: "green", 1: "bold red", 3: "magenta", 4: "yellow"}
+_COLOURS = {0: "green", 1: "bold red", 2: "magenta", 3: "magenta", 4: "yellow"}
+
+
+class _Console(Console):
+    """Standard output. One that was closed early is the command's to report, not rich's."""
+
+    def on_broken_pipe(self) -> None:
+        raise BrokenPipeError
 
 
 def show_status(path: Path, *, as_json: bool) -> int:
@@ -30,8 +37,8 @@ def show_status(path: Path, *, as_json: bool) -> int:
         return 0
     table = Table.grid(padding=(0, 2))
     for key, value in msgspec.to_builtins(status).items():
-        table.add_row(key, escape(", ".join(value) if isinstance(value, list) else str(value)))
-    Console().print(table)
+        table.add_row(key, escape(", ".join(value) or "none" if isinstance(value, list | tuple) else str(value)))
+    _Console().print(table)
     return 0
 
 
@@ -42,7 +49,7 @@ def show_verification(paths: list[Path], trust: Path, identity: Path | None, hea
     if as_json:
         _print_json(verdicts)
     else:
-        console = Console()
+        console = _Console()
         for verdict in verdicts:
             _show_card(console, verdict)
     return worst([verdict.exit_status for verdict in verdicts])
@@ -51,7 +58,8 @@ def show_verification(paths: list[Path], trust: Path, identity: Path | None, hea
 def show_export(recording: Path, identity_path: Path, trust: Path | None, output: Path, *, as_json: bool) -> int:
     """Verify, then write. Nothing is written of a recording whose content is altered."""
     if not is_recording(recording):
-        raise UsageError(f"{recording}: not a recording's folder; it is named like 000001-0123456789abcdef")
+        there = "not a recording's folder" if recording.exists() else "no such folder"
+        raise UsageError(f"{recording}: {there}; give one of those in a card's evidence folder")
     identity = Identity(identity_path)
     anchors = load_anchors(trust) if trust is not None else ()
     kept: list[tuple[RecordingOpened, list[Segment]]] = []
@@ -63,7 +71,7 @@ def show_export(recording: Path, identity_path: Path, trust: Path | None, output
     verdict = _verified(recording, anchors, Opener(keep), None, quiet=as_json)
     judged = verdict.recordings[0]
     written = 0
-    if judged.exit_status != EXIT_ALTERED and kept:
+    if judged.exit_status not in (EXIT_ALTERED, EXIT_WRONG_KEY) and kept:
         opened, segments = kept[-1]
         with _progress(sum(s.file.size for s in segments), "writing", quiet=as_json) as advance:
             written = write_mp4(recording, opened, segments, identity, output, advance)
@@ -71,18 +79,25 @@ def show_export(recording: Path, identity_path: Path, trust: Path | None, output
     if as_json:
         _print_json({"recording": judged, "output": str(output) if written else None, "bytes": written})
     else:
-        console = Console()
-        _show_recording(console, judged)
-        said = f"{output}: {written} bytes" if written else f"nothing written: {judged.answers.content_said}"
-        console.print(escape(said), highlight=False)
-        if trust is None:
-            console.print("the signer was not judged: give --trust CA.pem")
+        console = _Console()
+        _show_recording(console, judged if trust is not None else _without_signer(judged, status))
+        why = judged.answers.read_said if judged.answers.content == "matches" else judged.answers.content_said
+        said = f"{output}: {written} bytes" if written else f"nothing written: {why}"
+        console.print(escape(said), highlight=False, soft_wrap=True)
     return status
+
+
+def _without_signer(judged: RecordingVerdict, status: int) -> RecordingVerdict:
+    """The same where no anchor was given: the signer is not a question."""
+    answers = msgspec.structs.replace(judged.answers, signer="trusted")
+    said = msgspec.structs.replace(answers, signer_said=f"{judged.device}, not judged: give --trust CA.pem")
+    findings = tuple(finding for finding in judged.findings if finding.question != "signer")
+    return msgspec.structs.replace(judged, answers=said, verdict=answers.verdict, exit_status=status, findings=findings)
 
 
 def _export_status(judged: RecordingVerdict, *, trusted: bool) -> int:
     """Without --trust the signer is not a question."""
-    if trusted or judged.exit_status == EXIT_ALTERED:
+    if trusted or judged.exit_status in (EXIT_ALTERED, EXIT_WRONG_KEY):
         return judged.exit_status
     return 0 if judged.answers.extent == "closed" else 4
 
@@ -113,21 +128,27 @@ def _show_card(console: Console, verdict: CardVerdict) -> None:
     for name in verdict.foreign:
         console.print(f"not ours, not judged: {escape(name)}", style="dim", highlight=False)
     colour = _COLOURS[verdict.exit_status]
-    console.print(f"[{colour}]{verdict.verdict}[/]; {escape(verdict.journal_said)}", highlight=False)
+    console.print(f"[{colour}]{verdict.verdict}[/]; {escape(verdict.journal_said)}", highlight=False, soft_wrap=True)
 
 
 def recordings_table(recordings: tuple[RecordingVerdict, ...]) -> Table:
+    """One row a recording; the whole names stand above it. Fits 80 columns."""
     table = Table(
-        Column("recording", no_wrap=True), "trigger", "pre-event asked/had", "seconds", "frames", "segments", "verdict"
+        Column("no.", no_wrap=True),
+        Column("pre-event\nasked/had", no_wrap=True),
+        Column("seconds", no_wrap=True),
+        Column("frames\n+ missing", no_wrap=True),
+        Column("segments", no_wrap=True),
+        Column("verdict", min_width=12),
     )
     for recording in recordings:
         asked, had = recording.pre_event_asked_us / 1e6, recording.pre_event_had_us / 1e6
+        missing = sum(recording.missing.values())
         table.add_row(
-            recording.recording,
-            escape(recording.trigger),
+            recording.recording[:6],
             f"{asked:.0f} / {had:.1f} s",
             f"{recording.seconds:.1f}",
-            str(recording.frames),
+            f"{recording.frames}" + (f" + {missing}" if missing else ""),
             f"{recording.verified_segments}/{recording.segments}",
             f"[{_COLOURS[recording.exit_status]}]{recording.verdict}[/]",
         )
@@ -144,6 +165,7 @@ def _show_recording(console: Console, recording: RecordingVerdict) -> None:
         ("extent", answers.extent_said),
         ("time", answers.time_said),
         ("read", answers.read_said),
+        ("missing", _missing_said(recording)),
     ):
         table.add_row(f"  {question}", escape(said))
     console.print(table)
@@ -151,8 +173,20 @@ def _show_recording(console: Console, recording: RecordingVerdict) -> None:
         _show_finding(console, finding)
 
 
+def _missing_said(recording: RecordingVerdict) -> str:
+    """What signed gaps account for, in the words of people."""
+    causes = {
+        "camera": "never came from the camera",
+        "policy": "were not kept: the policy or a private pause forbade it",
+        "full": "were refused: the card did not keep up and the ring was full",
+    }
+    said = [f"{count} frames {causes.get(cause, cause)}" for cause, count in sorted(recording.missing.items())]
+    return "; ".join(said) or "no frame"
+
+
 def _show_finding(console: Console, finding: Finding) -> None:
-    when = f" ({finding.utc}, {finding.offset_s} s into the recording)" if finding.utc else ""
+    label = f"{finding.utc}, " if finding.utc else ""
+    when = "" if finding.offset_s is None else f" ({label}{finding.offset_s} s into the recording)"
     style = "dim" if finding.question == "note" else "red"
     console.print(f"  {escape(finding.place)}: {escape(finding.what)}{when}", style=style, highlight=False)
 

@@ -16,7 +16,8 @@ from device.errors import ConfigurationError
 from hw_sim.hardware import Behaviour, TwinHardware
 from hw_sim.scenes import DrawnScene, FlatScene, Scene, VideoScene
 
-HELP = """lines: press BUTTON [MS] | double BUTTON | hold BUTTON MS   (BUTTON: record, function)
+HELP = """a recording: double record, hold record 3200, press record
+lines: press BUTTON [MS] | double BUTTON | hold BUTTON MS   (BUTTON: record, function)
        stall | resume | drop FRAMES | unplug | replug | help"""
 
 
@@ -29,6 +30,9 @@ def run_bench(config: Path, video: Path | None, drawn: str, behaviour: Behaviour
         return failure.daemon_exit_status
     hardware = TwinHardware(
         BootClock(), pins=configuration.tables.board, scene=scene_maker(video, drawn), behaviour=behaviour
+    )
+    print(
+        f"{configuration.tables.device.id}: type double record, press function, or help; Ctrl-C ends", file=sys.stderr
     )
     threading.Thread(target=_play, args=(hardware, sys.stdin), name="lines", daemon=True).start()
     return run_daemon(config, hardware)

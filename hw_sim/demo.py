@@ -52,12 +52,15 @@ class Exported(msgspec.Struct, frozen=True):
 def run_demo(root: Path, video: Path | None, behaviour: Behaviour) -> int:
     """Run it in `root`, which must be new or empty. 0 when everything came out as it must."""
     console = Console()
-    if root.exists() and any(root.iterdir()):
-        raise UsageError(f"--out {root}: not empty; name a new folder, or remove it")
+    if root.exists() and (not root.is_dir() or any(root.iterdir())):
+        raise UsageError(f"--out {root}: not an empty folder; name a new one, or remove it")
     if video is not None:
         VideoScene(video, CAMERA["width"], CAMERA["height"], CAMERA["rate_hz"])
     policy = files("hw_sim").joinpath("demo-policy.toml").read_bytes()
-    bench = lay_out_bench(root, Agency(), DEVICE, policy, {"camera": CAMERA, "ring": RING})
+    try:
+        bench = lay_out_bench(root, Agency(), DEVICE, policy, {"camera": CAMERA, "ring": RING})
+    except OSError as failure:
+        raise UsageError(f"--out {root}: {failure.strerror}; name a folder that can be made") from failure
     console.print(f"[bold]The daemon on simulated hardware[/], {CAMERA['width']}x{CAMERA['height']} at "
                   f"{CAMERA['rate_hz']} Hz, {PRE_EVENT_S} s before the press, {POST_EVENT_S} s after the stop")  # fmt: skip
     with Progress(
@@ -189,9 +192,13 @@ def _show(console: Console, bench: Bench) -> int:
     console.print(_table(verdict, exported))
     for finding in (*verdict.findings, *(f for r in verdict.recordings for f in r.findings)):
         console.print(f"  {finding.place}: {finding.what}", style="dim", highlight=False)
-    console.print(f"the card      {bench.card}", highlight=False)
-    console.print(f"the videos    {bench.root / 'export'}", highlight=False)
-    console.print(f"verify it     bodycam verify {bench.card} --trust {bench.trust}", highlight=False)
+    bodycam = Path(sys.executable).with_name("bodycam")
+    for what, where in (
+        ("the card", bench.card),
+        ("the videos", f"{bench.root / 'export'} (sound begins at the press: the policy keeps none from before)"),
+        ("verify it", f"{bodycam} verify {bench.card} --trust {bench.trust}"),
+    ):
+        console.print(f"{what:<12}{where}", highlight=False, soft_wrap=True)
     good = [r.answers.extent for r in verdict.recordings] == ["closed", "power-loss", "closed"]
     altered = any(r.exit_status == 1 for r in verdict.recordings)
     whole = all(e.missing == sum(r.missing.values()) for e, r in _pairs(verdict, exported))

@@ -35,7 +35,7 @@ def test_a_folder_that_is_not_empty_is_refused(tmp_path: Path) -> None:
         check=False,
     )
     assert done.returncode == 2
-    assert "not empty" in done.stderr
+    assert "not an empty folder" in done.stderr
 
 
 def test_a_video_that_is_none_is_refused_before_anything_is_made(tmp_path: Path) -> None:

@@ -80,7 +80,7 @@ def test_each_clause_of_the_first_profile_carries_its_source() -> None:
         ),
         (
             edited("[zones.private]", "[zones.Private]"),
-            "zones.Private: expected `str` matching regex '^[a-z0-9][a-z0-9-]{0,62}$'",
+            "zones.Private: expected `str` matching regex '^[a-z0-9][a-z0-9-]{0,62}\\\\Z'",
         ),
         (edited('source = "field failure 4', '# "'), "post_event.source: missing; it must be given"),
         (edited('source = "R18', '# "'), "zones.private.source: missing; it must be given"),

@@ -5,6 +5,8 @@ import hashlib
 import json
 import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -266,11 +268,11 @@ def test_an_identity_that_is_none_gives_2(
 
 def test_the_wrong_identity_opens_nothing(recorded: Bench, capsys: Captured) -> None:
     """The agency's other key: nothing is altered, and what was asked for can't be had."""
-    assert _verify(recorded, "--identity", recorded.context_identity, "--json") == 1
+    assert _verify(recorded, "--identity", recorded.context_identity, "--json") == 2
     (verdict,) = json.loads(capsys.readouterr().out)
     answers = verdict["recordings"][0]["answers"]
-    assert (answers["content"], answers["read"]) == ("matches", "not-opened")
-    assert "this identity does not open it" in answers["read_said"]
+    assert (answers["content"], answers["read"]) == ("matches", "wrong-key")
+    assert "not encrypted for this identity" in answers["read_said"]
 
 
 # -- export ---------------------------------------------------------------------------------------------------------
@@ -311,7 +313,7 @@ def test_nothing_is_written_of_what_is_altered(
     output.parent.mkdir()
     if before is not None:
         output.write_bytes(before)
-    assert _export(altered, output, "--trust", altered.trust) == 1
+    assert _export(altered, output, "--trust", altered.trust, "--force") == 1
     assert "nothing written" in capsys.readouterr().out
     assert _left(output.parent) == (["out.mp4"] if before is not None else [])
     assert before is None or output.read_bytes() == before
@@ -354,7 +356,7 @@ def test_half_an_export_is_not_left(
     output = tmp_path / "exports" / "out.mp4"
     output.parent.mkdir()
     output.write_bytes(b"an earlier export")
-    assert _export(bench, output) == 1
+    assert _export(bench, output, "--force") == 1
     _only_a_message(capsys, "000002.m4s.age")
     assert _left(output.parent) == ["out.mp4"]
     assert output.read_bytes() == b"an earlier export"
@@ -460,3 +462,42 @@ def test_the_beginning_of_a_file_is_as_long_as_a_header_may_be(tmp_path: Path) -
     digest, beginning = reading.digest_file(tmp_path / "file", len(content))
     assert digest == hashlib.sha256(content).hexdigest()
     assert beginning == content[: reading.BEGINNING_BYTES]
+
+
+def test_an_export_overwrites_nothing_unasked_and_never_a_card(
+    recorded: Bench, tmp_path: Path, capsys: Captured
+) -> None:
+    bench = copy_of(recorded, tmp_path / "bench")
+    segment = folder_of(bench, 0) / "000000.m4s.age"
+    before = segment.read_bytes()
+    for output in (segment, bench.card / "new.mp4", folder_of(bench, 0) / "new.mp4"):
+        assert _export(bench, output, "--force") == 2
+        _only_a_message(capsys, "on a card")
+    assert segment.read_bytes() == before
+    output = tmp_path / "out.mp4"
+    output.write_bytes(b"an earlier export")
+    assert _export(bench, output) == 2
+    _only_a_message(capsys, "--force")
+    assert output.read_bytes() == b"an earlier export"
+    assert _export(bench, output, "--force") == 0
+
+
+def test_a_pipe_that_is_closed_early_is_not_called_altered(recorded: Bench) -> None:
+    command = [sys.executable, "-m", "device.cli", "verify", str(recorded.card), "--trust", str(recorded.trust)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        process.stdout.close()
+        assert process.wait(60) == 141
+    with Path("/dev/full").open("w") as full:
+        assert subprocess.run(command, stdout=full, stderr=subprocess.DEVNULL, check=False).returncode == 74
+
+
+def test_a_fault_of_ours_is_not_called_altered(
+    recorded: Bench, monkeypatch: pytest.MonkeyPatch, capsys: Captured
+) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(readers, "verify", broken)
+    assert _verify(recorded) == 70
+    assert "ZeroDivisionError" in capsys.readouterr().err

@@ -5,14 +5,17 @@ from pathlib import Path
 
 import pytest
 
+from device.clock import NEVER_US
 from device.errors import CannotPersist, CardFull
 from device.evidence import layout
+from device.evidence.recorder import CloseAllOrder
 from device.evidence.records import (
     Boot,
     ClockStep,
     Fault,
     ForeignCard,
     Gap,
+    LeftOver,
     RecordingClosed,
     RecordingEnded,
     RecordingOpened,
@@ -139,8 +142,8 @@ def test_a_card_that_refuses_for_long_costs_whole_gops_and_says_which(tmp_path: 
     bench = make_bench(tmp_path / "bench", audio=False, camera=camera, ring_mib=1)
     device = VirtualDevice(bench, scene=lambda settings: NoiseScene(settings.width, settings.height))
     _recording(device)
-    _disk(device).fail_next("sync_file", CannotPersist, count=90, path_contains=".m4s.age")
-    _disk(device).fail_next("sync_all", CannotPersist, count=90)
+    _disk(device).fail_next("sync_file", CannotPersist, count=14, path_contains=".m4s.age")
+    _disk(device).fail_next("sync_all", CannotPersist, count=14)
     device.run(120)
     _end(device)
     verdict = verified(bench, read=True)
@@ -262,3 +265,109 @@ def test_a_stepped_clock_is_written_in_ledger_and_journal(tmp_path: Path) -> Non
     assert steps == [3_600_000_000]
     inputs = [getattr(r.input, "step_us", None) for r in journal(device.bench) if isinstance(r, Step)]
     assert 3_600_000_000 in inputs
+
+
+@pytest.mark.parametrize("audio", [True, False])
+def test_leftovers_of_failed_writes_are_named_and_raise_no_alarm(tmp_path: Path, audio: bool) -> None:
+    """A card that refuses a dozen times in the middle of a recording leaves files that no segment is: the ledger says
+    which, and an honest card is not called altered."""
+    bench = make_bench(tmp_path / "bench", audio=audio)
+    device = VirtualDevice(bench)
+    _recording(device)
+    _disk(device).fail_next("sync_file", CannotPersist, count=6, path_contains=".m4s.age")
+    device.run(40)
+    _end(device)
+    verdict = verified(bench, read=True)
+    assert verdict.exit_status == 0, shown(verdict)
+    left = [
+        (file.n, file.attempt)
+        for line in ledger(bench, recordings(bench)[0]).lines
+        if isinstance(line.record, LeftOver)
+        for file in line.record.files
+    ]
+    assert len(left) == 6
+    numbers = frame_numbers(export(bench, recordings(bench)[0], tmp_path / "out.mp4"))
+    assert numbers == list(range(numbers[0], numbers[0] + len(numbers)))
+
+
+def test_a_crash_whose_page_cache_is_lost_later_is_no_alarm(tmp_path: Path) -> None:
+    """The process dies with the power on: what it had not synced reads well at the next start, is made durable before
+    it is believed, and survives the power cut that follows."""
+    bench = make_bench(tmp_path / "bench", audio=False)
+    for path_contains in (layout.LEDGER, "journal"):
+        device = VirtualDevice(bench)
+        device.boot()
+        disk = _disk(device)
+        device.run(7)
+        device.double()
+        device.run(3)
+
+        def crash(operation: str, path: str, wanted: str = path_contains) -> None:
+            if operation == "sync_file" and wanted in path:
+                raise Crashed
+
+        disk.before = crash
+        with pytest.raises(Crashed):
+            device.run(12)
+        disk.before = None
+        device.daemon.close()
+        again = VirtualDevice(bench, make_disk=lambda _, kept=disk: kept)  # type: ignore[misc]
+        again.clock = device.clock
+        again.boot()
+        again.run(3)
+        again.cut()
+        last = VirtualDevice(bench)
+        last.clock = device.clock
+        last.boot()
+        last.run(3)
+        last.stop()
+        verdict = verified(bench)
+        assert verdict.exit_status == 4, (path_contains, shown(verdict))
+        assert {r.answers.content for r in verdict.recordings} == {"matches"}
+
+
+def test_sound_without_any_picture_ends(tmp_path: Path) -> None:
+    device = VirtualDevice(make_bench(tmp_path / "bench"))
+    device.boot()
+    device.hardware.the_camera.stall()
+    device.run(20)
+    device.double()
+    device.run(5)
+    device.confirmed_stop()
+    device.until_idle()
+    assert not device.daemon.recorder.busy
+    device.stop()
+    assert verified(device.bench).exit_status == 0
+
+
+def test_a_recovery_that_the_card_refuses_is_left_to_the_next_start(tmp_path: Path) -> None:
+    device = _device(tmp_path / "bench")
+    _recording(device)
+    device.cut()
+    device.boot()
+    _disk(device).fail_next("sync_file", CannotPersist, path_contains="recovery-0")
+    device.run(5)
+    device.cut()
+    device.boot()
+    device.run(5)
+    device.stop()
+    verdict = verified(device.bench)
+    assert verdict.exit_status == 4, shown(verdict)
+    assert [r.answers.extent for r in verdict.recordings] == ["power-loss"]
+    assert [r.answers.content for r in verdict.recordings] == ["matches"]
+
+
+def test_a_part_that_fails_closes_what_is_open(tmp_path: Path) -> None:
+    device = _device(tmp_path / "bench")
+    _recording(device)
+    device.daemon.control.run_once = lambda _: NEVER_US  # type: ignore[method-assign,assignment]
+    device.daemon.recorder.post(CloseAllOrder("failed", device.clock.now_us()))
+    device.run(5, device.daemon.recorder.ended_latch.is_set)
+    assert device.daemon.recorder.ended_latch.is_set()
+    device.daemon.close()
+    verdict = verified(device.bench, read=True)
+    assert verdict.exit_status == 0, shown(verdict)
+
+
+class Crashed(BaseException):
+    """The process is killed, the power stays on."""

@@ -49,6 +49,7 @@ class Found(msgspec.Struct):
     verified: int = 0
     unproven: int = 0
     missing: dict[str, int] = msgspec.field(default_factory=dict)
+    left_over: set[tuple[int, int]] = msgspec.field(default_factory=set)
 
     @property
     def altered_at_all(self) -> bool:

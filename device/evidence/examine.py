@@ -21,6 +21,7 @@ from device.evidence.records import (
     ClockStep,
     Gap,
     LedgerRecord,
+    LeftOver,
     RecordingClosed,
     RecordingOpened,
     RecordingRecovered,
@@ -162,7 +163,9 @@ def _files(given: Given, found: Found, chain: ReadChain[LedgerRecord], opened: R
     _file(given, found, layout.INIT, opened.init, MAX_INIT_BYTES, opened.video.base_us)
     gaps: list[Gap] = []
     for line in chain.lines:
-        if isinstance(line.record, Gap):
+        if isinstance(line.record, LeftOver):
+            found.left_over |= {(file.n, file.attempt) for file in line.record.files}
+        elif isinstance(line.record, Gap):
             gaps.append(line.record)
             found.missing[line.record.cause] = found.missing.get(line.record.cause, 0) + line.record.frames
         elif isinstance(line.record, Segments):
@@ -263,7 +266,7 @@ def _unnamed(found: Found, *, closed: bool) -> None:
         if numbers is None or attempts.get(numbers[0]) == numbers[1]:
             continue
         n, attempt = numbers
-        if attempt < attempts.get(n, 0):
+        if attempt < attempts.get(n, 0) or (n, attempt) in found.left_over:
             found.note(name, "left from a write that failed; not believed")
         elif n in attempts or closed or n >= len(found.segments) + GROUP_LIMIT:
             found.altered(name, "no record names it: it was added")
@@ -280,7 +283,7 @@ def _read(given: Given, found: Found) -> tuple[Read, str]:
     problems = given.opener.check(found.folder, found.opened, found.segments, given.progress)
     found.findings += problems
     if problems:
-        return "not-opened", problems[0].what
+        return "wrong-key" if problems[0].question == "key" else "not-opened", problems[0].what
     return "opened", "opened and decoded: every frame that the ledger counts is there, at its time"
 
 

@@ -71,9 +71,6 @@ class Journal:
     def begin(self, boot: Boot) -> None:
         """Write and make durable this boot's first lines. `boot` says all but the epoch and the link."""
         self._boot = boot
-        for folder in layout.TOP_FOLDERS:
-            self._disk.make_folder(folder)
-        self._disk.sync_folder("")
         if self.found.foreign is not None:
             self.add(self.found.foreign)
         if self.found.found in ("broken", "foreign"):
@@ -146,11 +143,16 @@ def survey(disk: Disk, device: str, provisioning_sha256: str, key: ec.EllipticCu
     next_epoch = numbers[-1] + 1 if numbers else 0
     for number in reversed(numbers):
         name = layout.epoch_name(number)
-        size = disk.size(layout.epoch_file(name))
+        try:
+            size = disk.size(layout.epoch_file(name))
+            data = (
+                b"" if size is None or size > MAX_EPOCH_BYTES else disk.read(layout.epoch_file(name), MAX_EPOCH_BYTES)
+            )
+        except CannotPersist as failure:
+            return Anchorage("broken", next_epoch, None, None, f"{failure}; a new journal is begun")
         if size is None or size > MAX_EPOCH_BYTES:
             detail = f"journal/{name}.jsonl is not a file that can be read; a new journal is begun"
             return Anchorage("broken", next_epoch, None, None, detail)
-        data = disk.read(layout.epoch_file(name), MAX_EPOCH_BYTES)
         if cut_as_it_began(data, read_epoch(data, name, key, None)):
             continue
         return _judge(data, name, next_epoch, device, provisioning_sha256, key)

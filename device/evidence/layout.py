@@ -18,10 +18,10 @@ DOCUMENT_ATTEMPTS = 10
 MAX_RECOVERIES = 10
 """A recovery that is itself cut short leaves its file; the next one takes the next name."""
 
-_RECORDING = re.compile(r"^([0-9]{6})-[0-9a-f]{16}$")
-_SEGMENT = re.compile(r"^([0-9]{6})(?:-([1-9][0-9]?))?\.m4s\.age$")
-_DOCUMENT = re.compile(r"^([0-9a-f]{64})(?:-[1-9])?\.(?:der|toml)$")
-_EPOCH = re.compile(r"^([0-9]{6})\.jsonl$")
+_RECORDING = re.compile(r"^([0-9]{6})-[0-9a-f]{16}\Z")
+_SEGMENT = re.compile(r"^([0-9]{6})(?:-([1-9][0-9]?))?\.m4s\.age\Z")
+_DOCUMENT = re.compile(r"^([0-9a-f]{64})(?:-[1-9])?\.(?:der|toml)\Z")
+_EPOCH = re.compile(r"^([0-9]{6})\.jsonl\Z")
 
 
 def recording_name(counter: int, random: bytes) -> str:

@@ -27,6 +27,12 @@ MAX_IDENTITY_BYTES = 64 * 1024
 AUDIO_PACKET_SAMPLES = 1024
 """Sound is put on sample times that never go back, so it may be off by as much as it overlapped."""
 Progress = Callable[[int], None]
+_NO_KEY = "No matching keys"
+"""How the age implementation begins to say that none of the file's recipients is this identity."""
+
+
+class WrongKeyError(EvidenceError):
+    """The file is for others; it says nothing about the file."""
 
 
 class Identity:
@@ -50,13 +56,15 @@ class Identity:
         """A sealed file's plaintext, its digest checked; `EvidenceError` when it can't be had."""
         data = read_file(path, MAX_SEGMENT_BYTES)
         if data is None:
-            raise EvidenceError(f"{path.name}: missing")
+            raise EvidenceError(f"{path.name} is missing")
         try:
             plain = bytes(pyrage.decrypt(data, self._identities))
         except pyrage.DecryptError as failure:
-            raise EvidenceError(f"{path.name}: this identity does not open it ({failure})") from failure
+            if _NO_KEY in str(failure):
+                raise WrongKeyError(f"{path.name} is not encrypted for this identity; give another") from failure
+            raise EvidenceError(f"{path.name} can't be decrypted: it is damaged ({failure})") from failure
         if hashlib.sha256(plain).hexdigest() != stored.plain:
-            raise EvidenceError(f"{path.name}: its plaintext is not what the ledger signed")
+            raise EvidenceError(f"the plaintext of {path.name} is not what the ledger signed")
         return plain
 
 
@@ -76,13 +84,14 @@ def check_plaintext(
     place = layout.INIT
     try:
         decoder = _Decoder(opened)
-        for segment, plain in plaintext(folder, opened, segments, identity):
-            if segment is None:
-                decoder.begin(plain)
-                continue
+        decoder.begin(identity.open(folder / layout.INIT, opened.init))
+        for segment in segments:
             place = layout.segment_file(segment.n, segment.attempt)
+            plain = identity.open(folder / place, segment.file)
             decoder.take(segment, plain)
             progress(len(plain))
+    except WrongKeyError as failure:
+        return [Finding(question="key", place=place, what=str(failure))]
     except EvidenceError as failure:
         return [Finding(question="read", place=place, what=str(failure))]
     return []

@@ -12,7 +12,7 @@ from collections.abc import Callable
 import msgspec
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from device.clock import NEVER_US, Clock, Wake
+from device.clock import NEVER_US, Clock, Latch, Wake
 from device.errors import CannotPersist, CardFull, EvidenceError
 from device.evidence import layout
 from device.evidence.disk import Disk
@@ -20,6 +20,7 @@ from device.evidence.envelope import Signer
 from device.evidence.journal import Journal
 from device.evidence.records import (
     Fault,
+    Noted,
     PreEvent,
     Record,
     RecordingBegun,
@@ -98,7 +99,14 @@ class EndOrder(msgspec.Struct, frozen=True):
     reason: str
 
 
-Order = OpenOrder | NoteOrder | StageOrder | CloseOrder | JournalOrder | EndOrder
+class CloseAllOrder(msgspec.Struct, frozen=True):
+    """Another part failed: close what is open as it stands, and end."""
+
+    how: str
+    at_us: int
+
+
+Order = OpenOrder | NoteOrder | StageOrder | CloseOrder | JournalOrder | EndOrder | CloseAllOrder
 
 
 class Recording:
@@ -116,6 +124,8 @@ class Recording:
         self.closed: str | None = None
         self.head_due_us = 0
         self.retry_at_us = 0
+        self.failures = 0
+        self.lost_audio = 0
 
     @property
     def begun(self) -> bool:
@@ -172,9 +182,12 @@ class Recorder:
         self._space_due_us = 0
         self._ready = True
         self._storage_fault = False
-        self._recovery_retry_us = 0
-        self._end_wanted = False
+        self._end_reason: str | None = None
+        self._end_said = False
         self._ended = False
+        self.ended_latch = Latch()
+        self.turned_us = clock.now_us()
+        """When the recorder last came round: a card that hangs holds it up."""
         self.durable_ticket = 0
         """The last `JournalOrder.ticket` that is durable. Read by the control thread."""
 
@@ -209,8 +222,21 @@ class Recorder:
                 self._advance(recording, now_us)
         if journaled:
             self._recover_one(now_us)
-        self._ended = self._end_wanted and not self._journal.has_pending
+        self._end_if_done(now_us)
+        self.turned_us = now_us
         return self._next_wake_us(now_us)
+
+    def _end_if_done(self, now_us: int) -> None:
+        """Nothing is open and the end was asked for: the journal's last line says so."""
+        if self._end_reason is None or self._recordings or self._orders:
+            return
+        if not self._end_said:
+            self._journal.add(Stopped(reason=self._end_reason))
+            self._end_said = True
+        self._journal_is_durable(now_us, urgent=True)
+        if not self._journal.has_pending:
+            self._ended = True
+            self.ended_latch.set()
 
     # -- orders -----------------------------------------------------------------------------------------------------
 
@@ -226,15 +252,19 @@ class Recorder:
                 self._open(order)
                 urgent = True
             elif isinstance(order, EndOrder):
-                self._journal.add(Stopped(reason=order.reason))
-                self._end_wanted = urgent = True
+                self._end_reason = order.reason
+            elif isinstance(order, CloseAllOrder):
+                self._close_all(order.how, order.at_us)
+                self._end_reason = order.how
             else:
                 self._take_note(order)
         return urgent
 
     def _open(self, order: OpenOrder) -> None:
         segmenter = Segmenter(self._ring, order.claim, order.audio_from_us, self._period_us)
-        self._recordings.append(Recording(order, segmenter, self._seal_context(order.context)))
+        recording = Recording(order, segmenter, self._seal_context(order.context))
+        recording.lost_audio = self._ring.lost_audio
+        self._recordings.append(recording)
 
     def _take_note(self, order: NoteOrder | StageOrder | CloseOrder) -> None:
         recording = next((r for r in self._recordings if r.order.recording == order.recording), None)
@@ -275,6 +305,7 @@ class Recorder:
             self._journal_retry_us = now_us + RETRY_US
             return False
         self._journal_retry_us = 0
+        self._storage_works(now_us)
         return True
 
     def _sync_journal(self) -> None:
@@ -290,18 +321,21 @@ class Recorder:
             return
         try:
             self._write(recording, now_us)
-            self._storage_works(now_us)
         except LedgerBrokenError as failure:
-            self._card_refused(failure, now_us)
             self._abandon(recording, str(failure))
-            recording.retry_at_us = now_us + RETRY_US
+            self._try_later(recording, failure, now_us)
         except CannotPersist as failure:
-            self._card_refused(failure, now_us)
             recording.segmenter.rewind()
-            recording.retry_at_us = now_us + RETRY_US
+            self._try_later(recording, failure, now_us)
         except EvidenceError as failure:
             self._journal.add(Fault(part="camera", present=True, at_us=now_us, detail=str(failure)[:200]))
-            self._drop(recording, "failed")
+            recording.segmenter.skip_gop()
+
+    def _try_later(self, recording: Recording, failure: CannotPersist, now_us: int) -> None:
+        """Again after 1 s, 2 s, 4 s, … 8 s, one segment at a time until one is durable."""
+        self._card_refused(failure, now_us)
+        recording.retry_at_us = now_us + (RETRY_US << min(recording.failures, 3))
+        recording.failures += 1
 
     def _write(self, recording: Recording, now_us: int) -> None:
         if recording.closed is not None:
@@ -321,18 +355,29 @@ class Recorder:
 
     def _write_group(self, recording: Recording, writer: RecordingWriter, now_us: int) -> bool:
         """Make what can be closed durable, with the notes that wait; True when there may be more."""
-        cuts = self._cuts(recording, writer, now_us)
+        limit = 1 if recording.failures else GROUP_LIMIT
+        cuts = self._cuts(recording, writer, now_us, limit)
+        self._note_lost_sound(recording, now_us)
         notes = list(recording.notes)
         if cuts:
             writer.write_group(cuts, notes)
             recording.segmenter.settled(cuts)
+            recording.failures = 0
+            self._storage_works(now_us)
         elif writer.head is not None:
             writer.write_records(notes)
         if writer.head is not None:
             for _ in notes:
                 recording.notes.popleft()
         self._tell_journal(recording, writer, now_us)
-        return len(cuts) == GROUP_LIMIT
+        return len(cuts) == limit
+
+    def _note_lost_sound(self, recording: Recording, now_us: int) -> None:
+        """Sound that found no room in the ring is lost, and the ledger says how many packets."""
+        lost = self._ring.lost_audio - recording.lost_audio
+        if lost > 0:
+            recording.lost_audio += lost
+            recording.notes.append(Noted(what="sound-lost", at_us=now_us, value=lost))
 
     def _begin(self, recording: Recording) -> RecordingWriter | None:
         """A writer for the first frame there is; None while there is none."""
@@ -363,9 +408,9 @@ class Recorder:
         self._counter += 1
         return recording.writer
 
-    def _cuts(self, recording: Recording, writer: RecordingWriter, now_us: int) -> list[Cut]:
+    def _cuts(self, recording: Recording, writer: RecordingWriter, now_us: int, limit: int) -> list[Cut]:
         cuts: list[Cut] = []
-        while len(cuts) < GROUP_LIMIT:
+        while len(cuts) < limit:
             cut = recording.segmenter.next_cut(now_us, writer.parameter_sets)
             if cut is None:
                 break
@@ -421,6 +466,7 @@ class Recorder:
 
     def _succeed(self, recording: Recording, writer: RecordingWriter) -> None:
         """Go on in a new folder from the last durable frame."""
+        writer.give_up()
         recording.continues = writer.name if writer.head is not None else recording.continues
         recording.writer = None
         recording.head_due_us = 0
@@ -430,7 +476,7 @@ class Recorder:
         )
 
     def _end_if_nothing_came(self, recording: Recording, now_us: int) -> None:
-        if recording.close is not None and recording.segmenter.ended(now_us):
+        if recording.close is not None and recording.segmenter.pictures_ended(now_us):
             self._end_empty(recording)
 
     def _end_empty(self, recording: Recording) -> None:
@@ -440,6 +486,8 @@ class Recorder:
         self._drop(recording, "empty")
 
     def _drop(self, recording: Recording, how: str) -> None:
+        if recording.writer is not None:
+            recording.writer.give_up()
         self._ring.release(recording.order.claim)
         self._recordings.remove(recording)
         self._tell(RecorderClosed(at_us=self._clock.now_us(), recording=recording.order.recording, how=how))
@@ -468,16 +516,15 @@ class Recorder:
         return roomy and self._reserve.hold()
 
     def _close_on_reserve(self, now_us: int) -> None:
+        if any(recording.close is None for recording in self._recordings):
+            self._reserve.release()
+            self._close_all("storage-full", now_us)
+
+    def _close_all(self, how: str, end_us: int) -> None:
         for recording in self._recordings:
             if recording.close is None:
-                self._reserve.release()
-                self._ring.close_claim(recording.order.claim, now_us)
-                recording.close = CloseOrder(
-                    recording=recording.order.recording,
-                    how="storage-full",
-                    end_us=now_us,
-                    private={"reason": "storage-full"},
-                )
+                self._ring.close_claim(recording.order.claim, end_us)
+                recording.close = CloseOrder(recording.order.recording, how, end_us, {"reason": how})
 
     def _card_refused(self, failure: CannotPersist, now_us: int) -> None:
         if isinstance(failure, CardFull):
@@ -494,16 +541,16 @@ class Recorder:
 
     def _recover_one(self, now_us: int) -> None:
         """One unfinished recording a run, when there is nothing more pressing."""
-        if not self._to_recover or self._orders or now_us < self._recovery_retry_us:
+        if not self._to_recover or self._end_reason is not None or self._orders:
             return
-        name = self._to_recover[0]
+        name = self._to_recover.popleft()
         try:
             result = recover(self._disk, name, self._facts.device, self._signer, self._clock, self._key)
         except CannotPersist as failure:
             self._card_refused(failure, now_us)
-            self._recovery_retry_us = now_us + RETRY_US
+            detail = f"recording {name}: recovery is left to the next start: {failure}"[:200]
+            self._journal.add(Fault(part="evidence", present=True, at_us=now_us, detail=detail))
             return
-        self._to_recover.popleft()
         how = _ENDED_HOW.get(result.outcome)
         known = result.outcome in ("closed", "recovered-before") and name not in self._journal.found.unended
         if how is not None and result.head is not None and not known:
@@ -515,7 +562,7 @@ class Recorder:
     def _next_wake_us(self, now_us: int) -> int:
         if self._ended:
             return NEVER_US
-        if self._orders or (self._to_recover and now_us >= self._recovery_retry_us):
+        if self._orders or (self._to_recover and self._end_reason is None):
             return now_us
         soonest = self._space_due_us
         if self._journal.has_pending:

@@ -248,6 +248,19 @@ class Fault(Record, frozen=True, tag="fault"):
     detail: Annotated[str, msgspec.Meta(max_length=200)]
 
 
+class FileNumber(Plain, frozen=True):
+    """A segment's file: number and attempt."""
+
+    n: Annotated[int, msgspec.Meta(ge=0, le=999_999)]
+    attempt: Annotated[int, msgspec.Meta(ge=0, le=99)]
+
+
+class LeftOver(Record, frozen=True, tag="left-over"):
+    """Files of writes that failed: they may be on the card, whole or not, and nothing in them is believed."""
+
+    files: Annotated[tuple[FileNumber, ...], msgspec.Meta(min_length=1, max_length=256)]
+
+
 class Totals(Plain, frozen=True):
     """Of the recording's segments: how many, video frames, audio packets, sealed bytes."""
 
@@ -393,6 +406,7 @@ LedgerRecord = (
     | Noted
     | ClockStep
     | Fault
+    | LeftOver
     | RecordingClosed
     | RecordingRecovered
 )

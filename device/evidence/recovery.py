@@ -15,7 +15,7 @@ from device.clock import Clock
 from device.errors import EvidenceError
 from device.evidence import layout, records
 from device.evidence.chain import Chain, ReadChain, ReadLine, read_chain
-from device.evidence.disk import Disk
+from device.evidence.disk import Disk, abandon
 from device.evidence.envelope import Signer, open_line, verify_line
 from device.evidence.records import (
     Found,
@@ -60,7 +60,8 @@ def next_counter(disk: Disk) -> int:
 def recover(
     disk: Disk, name: str, device: str, signer: Signer, clock: Clock, key: ec.EllipticCurvePublicKey
 ) -> Recovery:
-    """Close one recording if it needs it. Raises `CannotPersist` when the card refuses."""
+    """Close one recording if it needs it. Raises `CannotPersist` when the card refuses: not to be tried again before the
+    next start, since what was then written may read well and not be durable."""
     folder = layout.recording_folder(name)
     ledger_path = f"{folder}/{layout.LEDGER}"
     size = disk.size(ledger_path)
@@ -72,17 +73,17 @@ def recover(
     whose = _device_of(data)
     if whose not in (device, ""):
         return Recovery(name, "foreign", None, f"it was written by {whose}")
-    closed = _closing_line(data, key)
+    closed = _our_last_line(data, key, RecordingClosed)
     if closed is not None:
         return Recovery(name, "closed", closed, "")
+    before = _recovered_line(disk, folder, name, key)
+    if before is not None:
+        return Recovery(name, "recovered-before", before, "")
     chain = read_ledger(data, name, key)
     if not chain.lines:
         return Recovery(name, "damaged" if data.strip(b"\0") and b"\n" in data else "empty", None, chain.fault)
     if chain.provably_altered:
         return Recovery(name, "damaged", chain.lines[-1].place, chain.fault)
-    earlier = _earlier_recovery(disk, folder, name, chain.lines[-1], key)
-    if earlier is not None:
-        return Recovery(name, "recovered-before", earlier, "")
     return _close(disk, folder, name, chain, Closing(device, signer, clock))
 
 
@@ -142,10 +143,12 @@ def _close(disk: Disk, folder: str, name: str, chain: ReadChain[LedgerRecord], c
     if path is None:
         return Recovery(name, "damaged", last, f"{layout.MAX_RECOVERIES} recoveries were cut short")
     file = disk.create(f"{folder}/{layout.recovery_file(path)}")
-    file.append(signed.next_line(record))
-    file.sync()
-    file.close()
-    disk.sync_folder(folder)
+    try:
+        file.append(signed.next_line(record))
+        file.sync()
+        disk.sync_folder(folder)
+    finally:
+        abandon(file)
     return Recovery(name, "recovered", signed.head, chain.fault)
 
 
@@ -156,23 +159,22 @@ def _found(disk: Disk, folder: str, n: int, attempt: int) -> Found:
     return Found(n=n, attempt=attempt, size=size, sha256=hashlib.sha256(data).hexdigest())
 
 
-def _earlier_recovery(
-    disk: Disk, folder: str, name: str, last: ReadLine[LedgerRecord], key: ec.EllipticCurvePublicKey
-) -> Line | None:
-    """The line of a recovery that was finished before; None when there is none."""
+def _recovered_line(disk: Disk, folder: str, name: str, key: ec.EllipticCurvePublicKey) -> Line | None:
+    """The line of a recovery that was finished before; None when there is none. What it says is for `verify`."""
     for n in range(layout.MAX_RECOVERIES):
         path = f"{folder}/{layout.recovery_file(n)}"
         if disk.size(path) is None:
             continue
-        data = disk.read(path, records.MAX_PAYLOAD_BYTES * 2)
-        chain = read_chain(data, 0, key, records.decode_ledger, name, last.record.seq + 1, last.sha256)
-        if chain.lines and isinstance(chain.lines[0].record, RecordingRecovered):
-            return chain.lines[0].place
+        line = _our_last_line(disk.read(path, records.MAX_PAYLOAD_BYTES * 2), key, RecordingRecovered)
+        if line is not None and line.stream == name:
+            return line
     return None
 
 
-def _closing_line(data: bytes, key: ec.EllipticCurvePublicKey) -> Line | None:
-    """The last line, when it is ours and closes the recording; whether all before it is good is for `verify`."""
+def _our_last_line(
+    data: bytes, key: ec.EllipticCurvePublicKey, kind: type[RecordingClosed | RecordingRecovered]
+) -> Line | None:
+    """The last line, when it is ours and of this kind; whether all before it is good is for `verify`."""
     if not data.endswith(b"\n"):
         return None
     try:
@@ -180,7 +182,7 @@ def _closing_line(data: bytes, key: ec.EllipticCurvePublicKey) -> Line | None:
         record = records.decode_ledger(signed.payload)
     except EvidenceError:
         return None
-    if not isinstance(record, RecordingClosed) or not verify_line(signed, key):
+    if not isinstance(record, kind) or not verify_line(signed, key):
         return None
     return Line(stream=record.stream, seq=record.seq, sha256=signed.sha256)
 

@@ -101,6 +101,20 @@ class Segmenter:
             return False
         return self._audio_complete(now_us, to_us) and not self._sound_before(to_us)
 
+    def pictures_ended(self, now_us: int) -> bool:
+        """Whether a claim that has an end has no picture left to read."""
+        to_us = self.claim.to_us
+        return to_us is not None and self._video_complete(now_us, to_us) and not self._unread()
+
+    def skip_gop(self) -> None:
+        """Go back to the last durable frame, and past the next GOP: it can't be made into a segment."""
+        self.rewind()
+        unread = self._unread()
+        if unread:
+            following = unread[1][1][0].number if len(unread) > 1 else unread[0][1][-1].number + 1
+            self._ring.advance(self.claim, following, self._next_audio)
+            self._next_video = following
+
     @property
     def last_durable(self) -> Frame | None:
         return self._last_durable

@@ -44,6 +44,13 @@ class Reserve:
             self._disk.sync_folder("")
 
 
+def make_folders(disk: Disk) -> None:
+    """The card's folders; durable on return."""
+    for folder in layout.TOP_FOLDERS:
+        disk.make_folder(folder)
+    disk.sync_folder("")
+
+
 def keep_document(disk: Disk, folder: str, path_of: Callable[[str, int], str], document: bytes) -> str:
     """Write a document under its digest unless it is there; durable on return. Its SHA-256 in hex.
 
@@ -59,9 +66,16 @@ def keep_document(disk: Disk, folder: str, path_of: Callable[[str, int], str], d
             file.close()
             disk.sync_folder(folder)
             return sha256
-        if disk.read(path, len(document) + 1) == document:
+        if _reads_as(disk, path, document):
             return sha256
     raise CannotPersist(f"{path_of(sha256, 0)}: {layout.DOCUMENT_ATTEMPTS} writes were cut short; use another card")
+
+
+def _reads_as(disk: Disk, path: str, document: bytes) -> bool:
+    try:
+        return disk.read(path, len(document) + 1) == document
+    except CannotPersist:
+        return False
 
 
 def free_for_start(disk: Disk) -> None:

@@ -8,19 +8,21 @@ from typing import Literal
 
 import msgspec
 
-Question = Literal["content", "signer", "extent", "read", "note"]
+Question = Literal["content", "signer", "extent", "read", "key", "note"]
 Content = Literal["matches", "altered"]
 Signed = Literal["trusted", "not-trusted", "nothing-signed"]
 Extent = Literal["closed", "power-loss", "open", "not-journaled", "unknown"]
-Read = Literal["sealed", "opened", "not-opened"]
+Read = Literal["sealed", "opened", "not-opened", "wrong-key"]
 
 EXIT_INTACT = 0
 EXIT_ALTERED = 1
+EXIT_WRONG_KEY = 2
 EXIT_NOT_TRUSTED = 3
 EXIT_EXTENT = 4
 WORDS = {
     EXIT_INTACT: "intact",
     EXIT_ALTERED: "ALTERED",
+    EXIT_WRONG_KEY: "unchanged; not opened: wrong key",
     EXIT_NOT_TRUSTED: "signer not trusted",
     EXIT_EXTENT: "unchanged; extent unproven",
 }
@@ -59,6 +61,7 @@ class Finding(_Shown, frozen=True, kw_only=True):
         return {
             "content": EXIT_ALTERED,
             "read": EXIT_ALTERED,
+            "key": EXIT_WRONG_KEY,
             "signer": EXIT_NOT_TRUSTED,
             "extent": EXIT_EXTENT,
             "note": EXIT_INTACT,
@@ -82,6 +85,8 @@ class Answers(_Shown, frozen=True, kw_only=True):
     def exit_status(self) -> int:
         if self.content != "matches" or self.read == "not-opened":
             return EXIT_ALTERED
+        if self.read == "wrong-key":
+            return EXIT_WRONG_KEY
         if self.signer == "not-trusted":
             return EXIT_NOT_TRUSTED
         return EXIT_INTACT if self.signer == "trusted" and self.extent == "closed" else EXIT_EXTENT
@@ -89,7 +94,7 @@ class Answers(_Shown, frozen=True, kw_only=True):
     @property
     def verdict(self) -> str:
         """The short word for tables."""
-        if self.exit_status in (EXIT_ALTERED, EXIT_NOT_TRUSTED):
+        if self.exit_status in (EXIT_ALTERED, EXIT_WRONG_KEY, EXIT_NOT_TRUSTED):
             return WORDS[self.exit_status]
         words = {
             "closed": "intact",
@@ -141,5 +146,5 @@ class CardVerdict(_Shown, frozen=True, kw_only=True):
 
 
 def worst(statuses: list[int]) -> int:
-    """The exit status that stands for several: altered, then not trusted, then extent unproven."""
-    return next((status for status in (EXIT_ALTERED, EXIT_NOT_TRUSTED, EXIT_EXTENT) if status in statuses), EXIT_INTACT)
+    """The exit status that stands for several: altered, wrong key, not trusted, extent unproven, in this order."""
+    return next((status for status in sorted(WORDS)[1:] if status in statuses), EXIT_INTACT)

@@ -19,7 +19,9 @@ from device.evidence.envelope import Signer, line_digest
 from device.evidence.records import (
     AudioSpan,
     AudioTrack,
+    FileNumber,
     Gap,
+    LeftOver,
     Line,
     PolicyName,
     PreEvent,
@@ -42,6 +44,10 @@ from device.media.frames import Frame, ParameterSets
 
 GROUP_LIMIT = 64
 """Segments under one record; its line stays below half of what a reader accepts."""
+
+
+LEFT_OVER_LIMIT = 256
+"""Files of failed writes under one record."""
 
 
 class LedgerBrokenError(CannotPersist):
@@ -98,6 +104,7 @@ class RecordingWriter:
         self._ledger: File | None = None
         self._next_n = 0
         self._attempts: dict[int, int] = {}
+        self._left_over: list[FileNumber] = []
         self._totals = Totals(segments=0, frames=0, packets=0, size=0)
         self._stages: list[tuple[int, str]] = [(0, "pre"), (opening.trigger_us, "live")]
         self.first_line: Line | None = None
@@ -132,11 +139,16 @@ class RecordingWriter:
             if first_group:
                 raise LedgerBrokenError(f"{self._folder}: not begun: {failure}") from failure
             for n in range(self._next_n, self._next_n + len(cuts)):
-                self._attempts[n] = self._attempts.get(n, 0) + 1
+                attempt = self._attempts.get(n, 0)
+                self._left_over.append(FileNumber(n=n, attempt=attempt))
+                self._attempts[n] = attempt + 1
             raise
         self._next_n += len(cuts)
         records: list[Record] = [self._opened(), *notes] if first_group else list(notes)
         records += [_gap(missing) for cut in cuts for missing in cut.missing]
+        if self._left_over:
+            records.append(LeftOver(files=tuple(self._left_over[:LEFT_OVER_LIMIT])))
+            del self._left_over[:LEFT_OVER_LIMIT]
         if segments:
             records.append(Segments(segments=tuple(segments)))
         self._count(segments)
@@ -166,14 +178,21 @@ class RecordingWriter:
         assert self._ledger is not None, "a ledger that was written on is open"
         self._ledger.close()
 
+    def give_up(self) -> None:
+        """Let the ledger's handle go; nothing more is written here."""
+        if self._ledger is not None:
+            abandon(self._ledger)
+
     # -- steps of a group -------------------------------------------------------------------------------------------
 
     def _begin_folder(self) -> None:
         self._disk.make_folder(self._folder)
         self._init = self._sealer.seal(self._muxer.init)
         init = self._disk.create(f"{self._folder}/{layout.INIT}")
-        init.append(self._init.data)
-        init.close()
+        try:
+            init.append(self._init.data)
+        finally:
+            abandon(init)
         self._ledger = self._disk.create(f"{self._folder}/{layout.LEDGER}")
 
     def _write_segment(self, n: int, cut: Cut, files: list[File]) -> Segment:

@@ -71,7 +71,6 @@ class Muxer:
         self.parameter_sets = sets
         self._audio_format = audio
         self._audio_base = Fraction(1, audio.sample_rate_hz if audio is not None else 1)
-        self._last_audio_time = -1
         try:
             self._template = av.open(io.BytesIO(keyframe.data), format="h264")
             context = self._template.streams.video[0].codec_context
@@ -107,20 +106,24 @@ class Muxer:
             packet.duration = max(1, next_us - frame.at_us)
             packet.is_keyframe = frame.keyframe
             container.mux_one(packet)
+        last_time = -1
         for frame in audio:
             assert audio_stream is not None
+            last_time = max(self._audio_time(frame), last_time + 1)
             packet = av.Packet(frame.data)
             packet.stream = audio_stream
             packet.time_base = self._audio_base
-            packet.pts = packet.dts = self._audio_time(frame)
+            packet.pts = packet.dts = last_time
             packet.duration = 1024
             packet.is_keyframe = True
             container.mux_one(packet)
         container.close()
         written = buffer.getvalue()
         boxes = list(top_level_boxes(written))
-        assert [box.kind for box in boxes] == [b"ftyp", b"moov", b"moof", b"mdat"], boxes
-        assert written[: boxes[2].offset] == self.init, "the init of one recording never changes"
+        if [box.kind for box in boxes] != [b"ftyp", b"moov", b"moof", b"mdat"]:
+            raise EvidenceError(f"a segment of {[box.kind for box in boxes]}")
+        if written[: boxes[2].offset] != self.init:
+            raise EvidenceError("the init of one recording never changes, and this segment's did")
         return written[boxes[2].offset :]
 
     def _init(self) -> bytes:
@@ -130,10 +133,9 @@ class Muxer:
         return buffer.getvalue()
 
     def _audio_time(self, frame: Frame) -> int:
+        """In samples from the recording's first picture: of the packet's own time, whatever was muxed before it."""
         assert self._audio_format is not None
-        samples = round((frame.at_us - self.base_us) * self._audio_format.sample_rate_hz / 1_000_000)
-        self._last_audio_time = max(samples, self._last_audio_time + 1)
-        return self._last_audio_time
+        return round((frame.at_us - self.base_us) * self._audio_format.sample_rate_hz / 1_000_000)
 
     def _open(
         self, options: dict[str, str]

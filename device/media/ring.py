@@ -97,6 +97,8 @@ class Ring:
         self.evicted_frames = 0
         self.refused_frames = 0
         self.refused_audio = 0
+        self.lost_audio = 0
+        """Packets that found no room: the recorder notes them in the ledger."""
 
     # -- encoder threads ------------------------------------------------------------------------------------------
 
@@ -132,8 +134,12 @@ class Ring:
             went_back = self._newest_audio_us is not None and at_us <= self._newest_audio_us
             self._newest_audio_us = max(at_us, self._newest_audio_us or at_us)
             self._evict()
-            if went_back or not flags.audio or self.payload_bytes + len(data) > self.cap_bytes:
+            if went_back or not flags.audio:
                 self.refused_audio += 1
+                return
+            if self.payload_bytes + len(data) > self.cap_bytes and not self._make_room(len(data)):
+                self.refused_audio += 1
+                self.lost_audio += 1
                 return
             self._audio.append(Frame(data, at_us, number, True, flags, duration_us))
             self.payload_bytes += len(data)

@@ -4,6 +4,8 @@ Each carries the boot time of the decision and the policy clause that it rests o
 journal takes them as they are here, but for the private words, which travel sealed.
 """
 
+from typing import Annotated
+
 import msgspec
 
 from device.policy.inputs import Count, Micros, PrivateWord, Word
@@ -108,7 +110,7 @@ class Note(CommandBase, frozen=True, tag="note"):
 
     recording: Count
     what: Word
-    value: int
+    value: Annotated[int, msgspec.Meta(gt=-(2**53), lt=2**53)]
 
 
 class Finish(CommandBase, frozen=True, tag="finish"):

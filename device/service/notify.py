@@ -3,8 +3,11 @@
 Without NOTIFY_SOCKET every call does nothing: the daemon then runs by hand or in the twin.
 """
 
+import logging
 import os
 import socket
+
+log = logging.getLogger("bodycam")
 
 
 class Notifier:
@@ -37,5 +40,5 @@ class Notifier:
             return
         try:
             self._socket.send(message.encode())
-        except BlockingIOError:
-            return  # systemd is busy; the next message says it again, and the watchdog has several chances a period
+        except OSError as failure:  # systemd is busy or restarts; the watchdog has several chances a period
+            log.warning("notify: %s", failure)

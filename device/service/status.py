@@ -3,12 +3,15 @@
 Replaced as a whole, so a reader never sees half of it. Control thread.
 """
 
+import logging
 import os
 from pathlib import Path
 
 import msgspec
 
 from device.errors import UsageError
+
+log = logging.getLogger("bodycam")
 
 MAX_STATUS_BYTES = 64 * 1024
 
@@ -35,9 +38,13 @@ class StatusFile:
         self._path = path
 
     def write(self, status: Status) -> None:
+        """Write it; one that can't be written is logged: it is only for show."""
         beside = self._path.with_suffix(".new")
-        beside.write_bytes(msgspec.json.encode(status) + b"\n")
-        beside.replace(self._path)
+        try:
+            beside.write_bytes(msgspec.json.encode(status) + b"\n")
+            beside.replace(self._path)
+        except OSError as failure:
+            log.warning("status: %s", failure)
 
     def remove(self) -> None:
         self._path.unlink(missing_ok=True)
