@@ -17,6 +17,7 @@ import msgspec
 
 from device.config import Configuration
 from device.controls.indicators import CUES
+from device.errors import CannotPersist
 from device.evidence import layout
 from device.evidence.envelope import open_line
 from device.evidence.records import Record
@@ -26,6 +27,7 @@ from device.policy.gestures import Told
 from device.policy.machine import TABLE, Event, Moment, Phase, State
 from device.policy.model import Policy, parse_policy
 from hw_sim.agency import Agency
+from hw_sim.disk import TwinDisk
 from hw_sim.virtual import VirtualDevice
 from tests.benches import FIRST_PROFILE, make_bench
 
@@ -270,6 +272,9 @@ def story(folder: Path) -> Iterator[Path]:
     device.double("function")
     device.run(2)
     device.double()
+    device.run(2)
+    assert isinstance(device.hardware.the_disk, TwinDisk)
+    device.hardware.the_disk.fail_next("sync_file", CannotPersist, path_contains=".m4s.age")
     device.run(2)
     device.confirmed_stop()
     device.until_idle()
