@@ -133,6 +133,17 @@ def test_kill_is_a_power_cut_and_the_next_start_recovers(running: Running, tmp_p
     assert [r.answers.extent for r in verdict.recordings] == ["power-loss"]
 
 
+def test_a_second_daemon_on_the_same_card_is_refused(running: Running) -> None:
+    running.hear(lambda m: "READY=1" in m)
+    before = sorted(path.name for path in (running.bench.card / "journal").iterdir())
+    status, message = _refused(running.bench.config)
+    assert status == 78
+    assert "another daemon is writing this card" in message
+    assert sorted(path.name for path in (running.bench.card / "journal").iterdir()) == before
+    assert running.terminate() == 0
+    assert verified(running.bench).exit_status == 0
+
+
 def _refused(config: Path) -> tuple[int, str]:
     done = subprocess.run(
         [sys.executable, "-m", "hw_sim.cli", "daemon", "--config", str(config)],
@@ -162,6 +173,8 @@ def _refused(config: Path) -> tuple[int, str]:
         ('path = "../card"', 'path = "../elsewhere"', ["card.path", "elsewhere", "mount"]),
         ('footage = ["age1', 'footage = ["xage1', ["recipients.footage", "age1"]),
         ('file = "policy.toml"', 'file = "none.toml"', ["none.toml", "policy"]),
+        ("cap_mib = 4", "cap_mib = 4\n[board]\nbuzzer = 17", ["board.record_button", "board.buzzer", "17"]),
+        ('status_file = "status.json"', 'status_file = "/absent/x.json"', ["service.status_file", "/absent"]),
     ],
 )
 def test_a_bad_configuration_is_one_message_and_78(tmp_path: Path, old: str, new: str, said: list[str]) -> None:
@@ -171,7 +184,7 @@ def test_a_bad_configuration_is_one_message_and_78(tmp_path: Path, old: str, new
     bench.config.write_text(text.replace(old, new))
     status, message = _refused(bench.config)
     assert status == 78, message
-    assert message.count("\n") == 1
+    assert len([line for line in message.splitlines() if line.startswith("bodycam")]) == 1
     assert "Traceback" not in message
     assert [word for word in said if word not in message] == [], message
     assert list(bench.card.iterdir()) == [], "nothing is half written"
