@@ -31,9 +31,8 @@ def run_bench(config: Path, video: Path | None, drawn: str, behaviour: Behaviour
     hardware = TwinHardware(
         BootClock(), pins=configuration.tables.board, scene=scene_maker(video, drawn), behaviour=behaviour
     )
-    print(
-        f"{configuration.tables.device.id}: type double record, press function, or help; Ctrl-C ends", file=sys.stderr
-    )
+    if sys.stdin.isatty():
+        print(f"{configuration.tables.device.id}: type help; Ctrl-C ends", file=sys.stderr)
     threading.Thread(target=_play, args=(hardware, sys.stdin), name="lines", daemon=True).start()
     return run_daemon(config, hardware)
 
