@@ -21,11 +21,13 @@ class EncodedPacket(Protocol):
 
 
 class EncoderSink:
-    """One encoder's way into the ring. `first_timestamp_us` is the boot time at which that encoder counts zero."""
+    """One encoder's way into the ring. `first_timestamp_us` is the boot time at which that encoder counts zero; when it
+    becomes another, the encoder has begun anew, and nothing leans on what came before."""
 
     def __init__(self, ring: Ring, first_timestamp_us: Callable[[], int]) -> None:
         self._ring = ring
         self._first_timestamp_us = first_timestamp_us
+        self._zero_us: int | None = None
         self.unusable = 0
 
     def outputframe(
@@ -41,8 +43,11 @@ class EncoderSink:
         if payload is None or timestamp is None:
             self.unusable += 1
             return
-        at_us = self._first_timestamp_us() + timestamp
+        zero_us = self._first_timestamp_us()
         if audio:
-            self._ring.append_audio(bytes(payload), at_us)
-        else:
-            self._ring.append_video(bytes(payload), at_us, keyframe)
+            self._ring.append_audio(bytes(payload), zero_us + timestamp)
+            return
+        if self._zero_us not in (None, zero_us):
+            self._ring.restart_video()
+        self._zero_us = zero_us
+        self._ring.append_video(bytes(payload), zero_us + timestamp, keyframe)
