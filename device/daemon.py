@@ -110,6 +110,7 @@ class Daemon:
         self.clock = hardware.clock
         self.finished = Latch()
         self.failure: Exception | None = None
+        self.failed_part: Part | None = None
         card = _card(configuration)
         _check_status_folder(configuration)
         control_wake, recorder_wake = Wake(), Wake()
@@ -228,9 +229,9 @@ class Daemon:
             self._notifier.stopping()
             self.control.ask_shutdown()
         ended = self.finished.wait(STOP_LIMIT_S)
-        if self.failure is not None:
+        if self.failure is not None and self.failed_part is not self.recorder:
             self.recorder.post(CloseAllOrder("failed", self.clock.now_us()))
-            self.recorder.ended_latch.wait(STOP_LIMIT_S)
+            self.recorder.ended_latch.wait(JOIN_LIMIT_S)
         for runner in reversed(runners):
             ended = runner.stop(JOIN_LIMIT_S) and ended
         self.close()
@@ -246,9 +247,9 @@ class Daemon:
         self._notifier.close()
 
     def _part_failed(self, part: Part, failure: Exception) -> None:
-        """A part can't go on: end, so that systemd starts anew and recovery closes what is open."""
+        """A part can't go on: end, so that systemd starts anew. The recorder, if it still can, closes what is open."""
         log.critical("%s failed: %s", part.name, failure, exc_info=failure)
-        self.failure = failure
+        self.failure, self.failed_part = failure, part
         self.finished.set()
 
 
@@ -293,15 +294,20 @@ def _only_daemon(configuration: Configuration) -> Iterator[None]:
     """One process writes a card: the second is refused before it has written anything."""
     descriptor = os.open(_card(configuration), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        _lock(descriptor, configuration)
         yield
+    finally:
+        os.close(descriptor)
+
+
+def _lock(descriptor: int, configuration: Configuration) -> None:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as failure:
         raise ConfigurationError(
             f"{configuration.path}: card.path is {configuration.tables.card.path!r}: another daemon is writing this "
             "card; end that one first"
         ) from failure
-    finally:
-        os.close(descriptor)
 
 
 def _provisioning(configuration: Configuration, certificate: bytes) -> bytes:

@@ -13,6 +13,7 @@ PyAV and numpy are imported by what encodes, not by this module: a `PreEncodedCa
 """
 
 import threading
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Literal, Protocol
@@ -118,7 +119,7 @@ class EncoderPart:
         return NEVER_US
 
 
-class _Camera:
+class _Camera(ABC):
     """What both cameras share: the capture instants, the runs of the encoder, the faults. It is the camera part."""
 
     name = "camera"
@@ -215,8 +216,8 @@ class _Camera:
 
     # -- with the lock held ---------------------------------------------------------------------------------------
 
-    def _new_encoder(self) -> Encoder:
-        raise NotImplementedError
+    @abstractmethod
+    def _new_encoder(self) -> Encoder: ...
 
     def _begin(self, sink: Sink) -> None:
         """A new run whose first frame is at the next capture instant that has not been and was not yet used."""

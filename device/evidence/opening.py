@@ -68,13 +68,11 @@ class Identity:
         return plain
 
 
-def plaintext(
-    folder: Path, opened: RecordingOpened, segments: list[Segment], identity: Identity
-) -> Iterator[tuple[Segment | None, bytes]]:
-    """The init (with None), then each segment, opened one at a time."""
-    yield None, identity.open(folder / layout.INIT, opened.init)
+def plaintext(folder: Path, opened: RecordingOpened, segments: list[Segment], identity: Identity) -> Iterator[bytes]:
+    """The init, then each segment, opened one at a time."""
+    yield identity.open(folder / layout.INIT, opened.init)
     for segment in segments:
-        yield segment, identity.open(folder / layout.segment_file(segment.n, segment.attempt), segment.file)
+        yield identity.open(folder / layout.segment_file(segment.n, segment.attempt), segment.file)
 
 
 def check_plaintext(
@@ -117,7 +115,7 @@ def write_mp4(
     size = 0
     try:
         with os.fdopen(descriptor, "wb") as file:
-            for _, plain in plaintext(folder, opened, segments, identity):
+            for plain in plaintext(folder, opened, segments, identity):
                 size += file.write(plain)
                 progress(len(plain))
         beside.replace(output)
