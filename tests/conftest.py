@@ -9,6 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from device.policy import machine
+from device.policy.model import Policy
+from device.policy.state import Event, Result, State
+
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 IN_CI = os.environ.get("CI") == "true"
 
@@ -58,3 +62,23 @@ def _open_files() -> set[str]:
         if name.startswith("/") and not name.startswith(("/dev/", "/proc/")) and ".hypothesis" not in name:
             names.add(f"{link.name} {name}")
     return names
+
+
+MOST_FIRED = 100
+"""Deadlines of the policy machine up to one moment, reminders included."""
+
+
+@pytest.fixture(scope="module")
+def no_endless_step() -> Iterator[None]:
+    """A deadline's action ends its deadline: else a step would never return."""
+    fire, fired, last_us = machine._fire, 0, -1
+
+    def counted(state: State, policy: Policy, due_us: int, due: Event | str, until_us: int) -> Result:
+        nonlocal fired, last_us
+        fired, last_us = (fired + 1 if until_us == last_us else 1), until_us
+        assert fired <= MOST_FIRED, f"{due} fires again and again"
+        return fire(state, policy, due_us, due, until_us)
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(machine, "_fire", counted)
+        yield

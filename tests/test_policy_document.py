@@ -1,18 +1,20 @@
 """The policy document: the first profile, and what each mistake in one is answered with."""
 
 import tomllib
-from pathlib import Path
+from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import device.policy
-from device.policy.document import MAX_DOCUMENT_BYTES, DocumentError
+from device.policy.document import MAX_DOCUMENT_BYTES, DocumentError, parse_document
 from device.policy.model import Policy, Zone, parse_policy
+from tests.documents import NAMES, KeyPath, at, changed, content, paths, text, toml, without
 
 EXAMPLES = 300
-DOCUMENT = (Path(device.policy.__file__).parent / "profiles/first.toml").read_text("utf-8")
+DOCUMENT = text("first")
+CONTENT = content("first")
 
 modest = settings(max_examples=EXAMPLES, derandomize=True, deadline=None, database=None)
 
@@ -28,26 +30,34 @@ def error(document: bytes) -> str:
     return str(raised.value)
 
 
+def with_value(path: KeyPath, value: object) -> bytes:
+    return toml(changed(CONTENT, path, value))
+
+
 def test_the_first_profile_states_the_defaults() -> None:
     policy = parse_policy(DOCUMENT.encode())
-    assert (policy.id, policy.version, policy.initial_zone) == ("first", 1, "street")
-    gestures = policy.gestures
+    activation, gestures = policy.activation, policy.gestures
+    assert (policy.id, policy.version, activation.enabled, activation.initial_zone) == ("first", 1, True, "street")
+    assert (activation.default_category, activation.override_category) == ("officer-discretion", "imminent-threat")
     assert (gestures.double_press_ms, gestures.stop_hold_ms) == (500, 3000)
-    assert (gestures.emergency_hold_ms, gestures.mute_hold_ms) == (1000, 3000)
+    assert (gestures.emergency_hold_ms, gestures.mute_hold_ms, gestures.count_gap_ms) == (1000, 3000, 1500)
     assert (policy.pre_event.length_s, policy.stop.confirm_s, policy.post_event.length_s) == (30, 5, 10)
-    assert (policy.reminder.every_s, policy.mute.allowed, policy.pause.allowed) == (120, True, True)
+    assert (policy.stop.reason_window_s, policy.mute.limit_s, policy.reminder.every_s) == (10, 600, 120)
+    assert (policy.mute.allowed, policy.pause.allowed, policy.stealth.allowed) == (True, True, False)
     assert {name: (zone.start, zone.pre_event, zone.override) for name, zone in policy.zones.items()} == {
         "street": ("allow", "video", True),
         "school": ("allow", "video", True),
         "private": ("deny", "off", True),
     }
-    assert policy.override_category == "imminent-threat"
 
 
-def test_each_clause_of_the_first_profile_carries_its_source() -> None:
-    tables = [value for value in tomllib.loads(DOCUMENT).values() if isinstance(value, dict)]
-    zones = tables.pop()
-    assert [bool(table["source"]) for table in (*tables, *zones.values())] == [True] * 10
+@pytest.mark.parametrize("name", NAMES)
+def test_every_table_of_a_profile_carries_its_source(name: str) -> None:
+    document = content(name)
+    tables = [path for path in paths(document) if isinstance(at(document, path), dict)]
+    clauses = [path for path in tables if path not in (("categories",), ("reasons",), ("zones",))]
+    assert len(clauses) > 40
+    assert [path for path in clauses if not at(document, path).get("source")] == []
 
 
 @pytest.mark.parametrize(
@@ -61,6 +71,15 @@ def test_each_clause_of_the_first_profile_carries_its_source() -> None:
         (
             edited('start = "deny"', 'start = "deny"\nstrat = 1'),
             "zones.private.strat: no such key; see the documentation for the keys",
+        ),
+        (toml({**CONTENT, "": 1}), '"": no such key; see the documentation for the keys'),
+        (
+            edited("confirm_s = 5", 'confirm_s = 5\n"a.b\\u001b" = 1'),
+            'stop."a.b\\u001b": no such key; see the documentation for the keys',
+        ),
+        (
+            edited("[zones.private]", '[zones."a.b"]'),
+            "zones.\"a.b\": expected `str` matching regex '^[a-z0-9][a-z0-9-]{0,62}\\\\Z'",
         ),
         (edited("confirm_s = 5", "confirm_s = 1"), "stop.confirm_s is 1: expected `int` >= 2"),
         (edited("confirm_s = 5", "confirm_s = 31"), "stop.confirm_s is 31: expected `int` <= 30"),
@@ -79,17 +98,78 @@ def test_each_clause_of_the_first_profile_carries_its_source() -> None:
             "zones.private.pre_event is 'sound': one of: off, video, video+audio",
         ),
         (
+            with_value(("categories", "pursuit", "on_trigger"), "stop"),
+            "categories.pursuit.on_trigger is 'stop': one of: start, prompt, ignore",
+        ),
+        (
+            with_value(("categories", "pursuit", "source"), ""),
+            "categories.pursuit.source is '': expected `str` of length >= 1",
+        ),
+        (
+            toml(without(CONTENT, ("categories", "pursuit", "source"))),
+            "categories.pursuit.source: missing; it must be given",
+        ),
+        (with_value(("reasons", "privacy", "presses"), 10), "reasons.privacy.presses is 10: expected `int` <= 9"),
+        (
+            with_value(("reasons", "privacy", "presses"), 1),
+            "reasons.privacy.presses is 1: another number than reasons.encounter-concluded has",
+        ),
+        (
+            with_value(("conflicts",), [{"between": "a", "took": "b", "why": "c", "source": ""}]),
+            "conflicts[0].source is '': expected `str` of length >= 1",
+        ),
+        (
+            with_value(("conflicts",), [{"between": "a", "took": "b", "source": "d"}]),
+            "conflicts[0].why: missing; it must be given",
+        ),
+        (with_value(("not_opened", 1), 7), "not_opened[1] is 7: expected `str`, got `int`"),
+        (
+            with_value(("forbidden", "enhancements", 1), "x-ray"),
+            "forbidden.enhancements[1] is 'x-ray': one of: face-recognition, biometric-identification, night-vision, ",
+        ),
+        (
+            with_value(("zones", "school", "allowed"), ["Arrest"]),
+            "zones.school.allowed[0] is 'Arrest': expected `str` matching regex '^[a-z0-9][a-z0-9-]{0,62}\\\\Z'",
+        ),
+        (with_value(("zones", "school", "denied"), ["tag"]), "zones.school.denied is 'tag': one of: vehicle-stop, "),
+        (
+            toml(
+                changed(
+                    changed(CONTENT, ("zones", "school", "allowed"), ["arrest"]),
+                    ("zones", "school", "denied"),
+                    ["arrest"],
+                )
+            ),
+            "zones.school.denied is 'arrest': not in allowed too; take it out of one",
+        ),
+        (
+            with_value(("zones", "school", "category"), "tag"),
+            "zones.school.category is 'tag': one of: vehicle-stop, ",
+        ),
+        (
+            with_value(("categories", "identify-people"), CONTENT["categories"]["arrest"]),
+            "categories.identify-people: no category may be for identifying people (R22); take it out",
+        ),
+        (
+            with_value(("recipients", "footage"), ["age1"]),
+            "recipients.footage[0] is 'age1': expected `str` matching regex '^age1[0-9a-z]{50,70}\\\\Z'",
+        ),
+        (
+            with_value(("disclosure", "end_points"), ["http://agency.example"]),
+            "disclosure.end_points[0] is 'http://agency.example': expected `str` matching regex ",
+        ),
+        (
             edited("[zones.private]", "[zones.Private]"),
             "zones.Private: expected `str` matching regex '^[a-z0-9][a-z0-9-]{0,62}\\\\Z'",
         ),
         (edited('source = "field failure 4', '# "'), "post_event.source: missing; it must be given"),
-        (edited('source = "R18', '# "'), "zones.private.source: missing; it must be given"),
+        (edited('source = "R18: ', '# "'), "zones.private.source: missing; it must be given"),
         (edited('source = "R2: ', 'source = ""  # '), "zones.street.source is '': expected `str` of length >= 1"),
-        (DOCUMENT.split("[mute]")[0].encode(), "mute: missing; it must be given"),
+        (toml(without(CONTENT, ("mute",))), "mute: missing; it must be given"),
         (b"", "id: missing; it must be given"),
         (
             edited('initial_zone = "street"', 'initial_zone = "x"'),
-            "initial_zone is 'x': one of: street, school, private",
+            "activation.initial_zone is 'x': one of: street, school, private",
         ),
         (
             edited("double_press_ms = 500", "double_press_ms = 1000"),
@@ -111,16 +191,18 @@ def test_each_clause_of_the_first_profile_carries_its_source() -> None:
         (b"a" + b".a" * 990 + b" = 1", "a: no such key; see the documentation for the keys"),
         (b"id = 1\na" + b".a" * 1000 + b" = 1", "line 2: 2005 bytes; the limit is 2000"),
     ],
-    ids=lambda value: value[:24] if isinstance(value, str) else "",
+    ids=lambda value: value[:40] if isinstance(value, str) else "",
 )
 def test_a_mistake_is_answered_with_key_value_and_limit(document: bytes, said: str) -> None:
     assert error(document)[: len(said)] == said
 
 
-def test_no_more_than_32_zones() -> None:
-    zone = 'start = "allow"\npre_event = "off"\noverride = true\nsource = "x"\n'
-    more = "".join(f"\n[zones.z{n}]\n{zone}" for n in range(30))
-    assert error((DOCUMENT + more).encode()) == "zones: expected `object` of length <= 32"
+@pytest.mark.parametrize(("table", "most"), [("zones", 32), ("categories", 64), ("reasons", 9)])
+def test_no_more_entries_than_a_table_may_have(table: str, most: int) -> None:
+    entries = CONTENT[table]
+    entry = next(iter(entries.values()))
+    more = {**entries, **{f"x{n}": entry for n in range(most + 1 - len(entries))}}
+    assert error(with_value((table,), more)) == f"{table}: expected `object` of length <= {most}"
 
 
 def answered(document: bytes) -> Policy | DocumentError:
@@ -158,6 +240,67 @@ def test_a_profile_with_any_value_replaced_gives_a_policy_or_a_document_error_ab
     key = LINES[n].split(" = ")[0]
     given_back = answered("\n".join([*LINES[:n], f"{key} = {put}", *LINES[n + 1 :]]).encode())
     assert isinstance(given_back, Policy) or key in str(given_back) or str(given_back).startswith("not TOML: ")
+
+
+ANYTHING: st.SearchStrategy[Any] = st.one_of(
+    st.booleans(),
+    st.integers(-(2**70), 2**70),
+    st.floats(allow_nan=False),
+    st.text(max_size=6),
+    st.sampled_from(["allow", "deny", "off", "start", "pause", "street", "arrest", "face-recognition"]),
+    st.sampled_from([[], {}, [[]], [{}], ["arrest"], {"arrest": {}}, {"": 1}, [1, "a"]]),
+)
+
+
+@modest
+@given(
+    st.sampled_from(NAMES), st.integers(0, 2**16), st.sampled_from(["change", "take out", "add"]), ANYTHING, st.text()
+)
+def test_a_document_with_any_key_changed_gives_a_policy_or_an_error_that_names_a_key(
+    name: str, which: int, what: str, value: object, key: str
+) -> None:
+    document = content(name)
+    every = list(paths(document))
+    path = every[which % len(every)]
+    if what == "take out":
+        document = without(document, path)
+    elif what == "change" or isinstance(path[-1], int):
+        document = changed(document, path, value)
+    else:
+        document = changed(document, (*path[:-1], key), value)
+    given_back = answered(toml(document))
+    assert isinstance(given_back, Policy) or given_back.key
+    if isinstance(given_back, DocumentError):
+        assert str(given_back).isprintable()
+
+
+def test_a_name_that_looks_like_a_place_is_only_a_name() -> None:
+    odd = f'{DOCUMENT}\n[zones."x[7]"]\n[[zones.\'"x\']]\n[zones."[...]"]\n'
+    assert error(odd.encode()).startswith('zones."x[7]": ')
+
+
+def test_of_two_faults_the_first_is_named_with_its_own_entry() -> None:
+    document = changed(CONTENT, ("categories", "pursuit", "on_trigger"), "stop")
+    said = error(toml(changed(document, ("zones", "street", "start"), "stop")))
+    assert said == "categories.pursuit.on_trigger is 'stop': one of: start, prompt, ignore"
+
+
+class Row(msgspec.Struct, forbid_unknown_fields=True):
+    level: int
+
+
+class Table(msgspec.Struct, forbid_unknown_fields=True):
+    rows: dict[str, Row]
+
+
+def test_the_entry_that_is_named_is_the_one_that_is_wrong() -> None:
+    with pytest.raises(DocumentError, match=r"^rows\.b\.level is 'x': expected `int`, got `str`$"):
+        parse_document(b'[rows.a]\nlevel = 1\n[rows.b]\nlevel = "x"\n', Table)
+
+
+def test_a_document_written_by_the_tests_reads_back() -> None:
+    for name in NAMES:
+        assert tomllib.loads(toml(content(name)).decode()) == content(name)
 
 
 def test_a_policy_is_frozen() -> None:

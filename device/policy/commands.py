@@ -17,7 +17,8 @@ class CommandBase(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
 
 class Open(CommandBase, frozen=True, tag="open"):
-    """Begin a recording: video from `video_from_us`, sound from `audio_from_us`. `override` is null in what is public."""
+    """Begin a recording: video from `video_from_us`, sound from `audio_from_us`. `override` is null in what is public.
+    `late_us`: how long after the wearer was asked to start; 0 when it was in time or nobody asked."""
 
     recording: Count
     trigger: Word
@@ -28,6 +29,7 @@ class Open(CommandBase, frozen=True, tag="open"):
     pre_event_asked_us: Micros
     video_from_us: Micros
     audio_from_us: Micros
+    late_us: Micros
 
 
 class Refuse(CommandBase, frozen=True, tag="refuse"):
@@ -52,6 +54,72 @@ class Close(CommandBase, frozen=True, tag="close"):
     to_us: Micros
     how: Word
     reason: PrivateWord
+
+
+class Explain(CommandBase, frozen=True, tag="explain"):
+    """The reason of a stop, given after the recording had closed."""
+
+    recording: Count
+    reason: PrivateWord
+
+
+class Notice(CommandBase, frozen=True, tag="notice"):
+    """Whether people were told that they are recorded, and if not, why."""
+
+    recording: Count
+    given: bool
+    reason: PrivateWord
+
+
+class Prompt(CommandBase, frozen=True, tag="prompt"):
+    """The wearer is asked for something: to `start`, or to `justify-or-exit`."""
+
+    about: PrivateWord
+
+
+class Justify(CommandBase, frozen=True, tag="justify"):
+    """The wearer states a category under which a recording may go on in a zone that it was carried into."""
+
+    recording: Count
+    category: PrivateWord
+    zone: PrivateWord
+
+
+class Lapse(CommandBase, frozen=True, tag="lapse"):
+    """What the wearer was asked for did not come: `start`, `justify-or-exit`."""
+
+    about: PrivateWord
+
+
+class Deny(CommandBase, frozen=True, tag="deny"):
+    """Something other than a start that is not allowed now: `stealth`, `sleep`, `mute`, `pause`, `resume`,
+    `assignment`, `trigger`."""
+
+    what: Word
+    reason: PrivateWord
+
+
+class Assign(CommandBase, frozen=True, tag="assign"):
+    """The camera is this officer's from now on; an empty one: nobody's."""
+
+    officer: PrivateWord
+    role: PrivateWord
+    unit: PrivateWord
+    shift: PrivateWord
+
+
+class Sleep(CommandBase, frozen=True, tag="sleep"):
+    reason: PrivateWord
+
+
+class Wake(CommandBase, frozen=True, tag="wake"):
+    """The end of a sleep: by the switch, or by a start."""
+
+
+class Stealth(CommandBase, frozen=True, tag="stealth"):
+    """Lights and buzzer off, or on again."""
+
+    on: bool
 
 
 class Mark(CommandBase, frozen=True, tag="mark"):
@@ -92,7 +160,9 @@ class SetCapture(CommandBase, frozen=True, tag="set-capture"):
 
 
 class ClearRing(CommandBase, frozen=True, tag="clear-ring"):
-    """Drop every frame that no recording claims."""
+    """Drop what no recording claims: every frame, or only the sound."""
+
+    sound_only: bool
 
 
 class ForceKeyframe(CommandBase, frozen=True, tag="force-keyframe"):
@@ -100,7 +170,7 @@ class ForceKeyframe(CommandBase, frozen=True, tag="force-keyframe"):
 
 
 class Cue(CommandBase, frozen=True, tag="cue"):
-    """A signal to the wearer: see `controls.indicators` for what each looks, sounds and feels like."""
+    """A signal to the wearer: see `signals` for what each looks, sounds and feels like."""
 
     cue: Word
 
@@ -122,6 +192,16 @@ Command = (
     | Refuse
     | EnterStage
     | Close
+    | Explain
+    | Notice
+    | Prompt
+    | Justify
+    | Lapse
+    | Deny
+    | Assign
+    | Sleep
+    | Wake
+    | Stealth
     | Mark
     | Mute
     | Unmute

@@ -3,6 +3,7 @@
 Used for policies and for the configuration. Unknown keys are errors; a message has the key, the value and the limit.
 """
 
+import json
 import re
 import tomllib
 from typing import Annotated, Any, TypeVar, get_args, get_origin
@@ -17,18 +18,21 @@ MAX_DOCUMENT_BYTES = 256 * 1024
 MAX_LINE_BYTES = 2000
 """A dotted key of n parts costs tomllib n² steps (measured: 53 s for 50 000), and Python writes no number of thousands of
 digits into a message: both fit on one line only."""
-_PART = re.compile(r"\[\.\.\.\]|[^.\[]+")
+_PART = re.compile(r"\[(?:\.\.\.|[0-9]+)\]|[^.\[]+")
+"""One step of a place: a key, `[...]` (an entry of a table with free names), or `[n]` (one of an array)."""
+_BARE = re.compile(r"[A-Za-z0-9_-]+")
 _NO_SUCH_KEY = "no such key; see the documentation for the keys"
 MAX_VALUE_CHARACTERS = 80
 """As much of a value as a message repeats."""
 
 
 class DocumentError(ValueError):
-    """What is wrong: the key, its value as written (or None), and what was wanted."""
+    """What is wrong: the key ("": the document as a whole), its value as written (or None), and what was wanted."""
 
     def __init__(self, key: str, value: object, limit: str) -> None:
         said = "" if value is None else f" is {_shown(value)}"
         super().__init__(f"{key}{said}: {limit}" if key else limit)
+        self.key = key
 
 
 def parse_document(document: bytes, into: type[_T]) -> _T:
@@ -52,7 +56,7 @@ def _explained(said: str, content: dict[str, object], into: type) -> DocumentErr
     limit, place = (match["limit"], match["place"].lstrip(".")) if match else (said, "")
     key = _named(place + "[...]" * bool(match and match["name"]), said, content, into)
     if unknown := _UNKNOWN.match(limit):
-        return DocumentError(".".join(filter(None, (key, unknown["key"]))), None, _NO_SUCH_KEY)
+        return DocumentError(".".join(filter(None, (key, _quoted(unknown["key"])))), None, _NO_SUCH_KEY)
     if absent := _ABSENT.match(limit):
         return DocumentError(".".join(filter(None, (key, absent["key"]))), None, "missing; it must be given")
     if limit.startswith("Invalid enum value"):
@@ -71,27 +75,43 @@ def _named(place: str, said: str, content: dict[str, object], into: type) -> str
             msgspec.convert({**content, table: {name: entry}}, into)
         except msgspec.ValidationError as failure:
             if str(failure) == said:
-                return f"{table}.{name}{rest}"
+                return f"{table}.{_quoted(name)}{rest}"
     return place
+
+
+def _quoted(key: str) -> str:
+    """A key as TOML would have it: in quotes when it is more than a word."""
+    return key if _BARE.fullmatch(key) else json.dumps(key)
 
 
 def _choices(into: Any, place: str) -> tuple[object, ...]:
     """The values that the type has for this place."""
     for part in _PART.findall(place):
-        while get_origin(into) is Annotated:
-            into = get_args(into)[0]
+        into = _bare(into)
         if part == "[...]":
             into = get_args(into)[1]
+        elif part.startswith("["):
+            into = get_args(into)[0]
         else:
             into = next(field.type for field in msgspec.structs.fields(into) if field.encode_name == part)
-    return get_args(into)
+    return get_args(_bare(into))
+
+
+def _bare(into: Any) -> Any:
+    """A type without its bounds."""
+    while get_origin(into) is Annotated:
+        into = get_args(into)[0]
+    return into
 
 
 def _value_at(content: object, key: str) -> object:
-    for part in key.split("."):
-        if not isinstance(content, dict) or part not in content:
+    for part in _PART.findall(key):
+        if isinstance(content, list) and part[1:-1].isdecimal() and int(part[1:-1]) < len(content):
+            content = content[int(part[1:-1])]
+        elif isinstance(content, dict) and part in content:
+            content = content[part]
+        else:
             return None
-        content = content[part]
     return content if isinstance(content, str | int | float | bool) else None
 
 

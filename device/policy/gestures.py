@@ -37,10 +37,11 @@ def pressed(button: Button, at_us: int, double_us: int, hold: str, hold_us: int)
 
 def released(button: Button, at_us: int, double_us: int) -> tuple[Button, Told | None]:
     """A trailing edge."""
-    up = msgspec.structs.replace(button, down_us=None, spent=False)
-    if up.waiting_us is not None and at_us - up.waiting_us > double_us:
-        return Button(), Told("press", up.waiting_us)
-    return up, None
+    if button.waiting_us is None:
+        return Button(), None
+    if at_us - button.waiting_us > double_us:
+        return Button(), Told("press", button.waiting_us)
+    return msgspec.structs.replace(button, down_us=None), None
 
 
 def deadline_us(button: Button, double_us: int) -> int | None:

@@ -4,7 +4,7 @@ PURE: imports only the standard library and the validation library. An input is 
 decision can be replayed from the record (E10).
 """
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -30,6 +30,36 @@ class ZoneEntered(InputBase, frozen=True, tag="zone-entered"):
     """The wearer is now in this zone of the policy's."""
 
     zone: PrivateWord
+
+
+class Triggered(InputBase, frozen=True, tag="triggered"):
+    """A trigger line became active: a holster, a light bar, a panic button. `category` is what the configuration maps
+    it to."""
+
+    trigger: Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9][a-z0-9-]{0,39}\Z")]
+    category: PrivateWord
+
+
+class SleepSwitched(InputBase, frozen=True, tag="sleep-switched"):
+    """The sleep switch was turned on or off."""
+
+    on: bool
+
+
+class Assigned(InputBase, frozen=True, tag="assigned"):
+    """Who wears the camera from now on. An empty `officer`: nobody."""
+
+    officer: PrivateWord
+    role: PrivateWord
+    unit: PrivateWord
+    shift: PrivateWord
+
+
+class LevelChanged(InputBase, frozen=True, tag="level"):
+    """How much is left of `battery` or `storage`: `good`, `low` (less than the policy asks for), or `critical`."""
+
+    part: Word
+    level: Literal["good", "low", "critical"]
 
 
 class Readiness(InputBase, frozen=True, tag="readiness"):
@@ -75,5 +105,17 @@ class Tick(InputBase, frozen=True, tag="tick"):
 
 
 Input = (
-    Edge | ZoneEntered | Readiness | FaultChanged | PreEventHad | RecorderClosed | ClockStepped | ShutdownAsked | Tick
+    Edge
+    | ZoneEntered
+    | Triggered
+    | SleepSwitched
+    | Assigned
+    | LevelChanged
+    | Readiness
+    | FaultChanged
+    | PreEventHad
+    | RecorderClosed
+    | ClockStepped
+    | ShutdownAsked
+    | Tick
 )
