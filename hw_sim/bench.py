@@ -9,27 +9,31 @@ import threading
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from device.clock import BootClock
+from device.clock import BootClock, hold_signals
 from device.config import Camera, read_configuration
-from device.daemon import run_daemon
+from device.daemon import STOP_SIGNALS, run_daemon
 from device.errors import ConfigurationError
 from hw_sim.hardware import Behaviour, TwinHardware
 from hw_sim.scenes import DrawnScene, FlatScene, Scene, VideoScene
 
+RATES = {str(rate_hz) for rate_hz in range(1, 1001)}
 HELP = """a recording: double record, hold record 3200, press record
 lines: press BUTTON [MS] | double BUTTON | hold BUTTON MS   (BUTTON: record, function)
+       zone NAME | sleep on|off | trigger NAME | battery good|low|critical
+       stick BUTTON | unstick BUTTON | chatter BUTTON MS HZ
        stall | resume | drop FRAMES | unplug | replug | help"""
 
 
 def run_bench(config: Path, video: Path | None, drawn: str, behaviour: Behaviour) -> int:
     """Run the daemon until a signal; its exit status. Standard input plays on the board and the parts."""
+    hold_signals(STOP_SIGNALS)  # before there is another thread: one that does not hold them would end the process
     try:
         configuration = read_configuration(config)
     except ConfigurationError as failure:
         print(f"bodycam-sim: {failure}", file=sys.stderr)
         return failure.daemon_exit_status
     hardware = TwinHardware(
-        BootClock(), pins=configuration.tables.board, scene=scene_maker(video, drawn), behaviour=behaviour
+        BootClock(), wiring=configuration.tables.wiring, scene=scene_maker(video, drawn), behaviour=behaviour
     )
     if sys.stdin.isatty():
         print(f"{configuration.tables.device.id}: type help; Ctrl-C ends", file=sys.stderr)
@@ -48,7 +52,7 @@ def scene_maker(video: Path | None, drawn: str) -> Callable[[Camera], Scene]:
     return make
 
 
-def play(hardware: TwinHardware, line: str) -> str:
+def play(hardware: TwinHardware, line: str) -> str:  # noqa: C901, PLR0912 - one branch a verb
     """Carry out one line; what to tell the person who typed it ("" when there is nothing to say)."""
     match line.split():
         case ["press", ("record" | "function") as button]:
@@ -57,6 +61,20 @@ def play(hardware: TwinHardware, line: str) -> str:
             hardware.thumb.press(button, length_ms=int(length))
         case ["double", ("record" | "function") as button]:
             hardware.thumb.double(button)
+        case ["zone", name]:
+            hardware.thumb.zone(name)
+        case ["sleep", ("on" | "off") as way] if hardware.thumb.has("sleep"):
+            hardware.thumb.switch("sleep", way == "on")
+        case ["trigger", name] if hardware.thumb.has(f"trigger-{name}"):
+            hardware.thumb.trigger(name)
+        case ["battery", ("good" | "low" | "critical") as level]:
+            hardware.thumb.battery(level)
+        case ["stick", ("record" | "function") as button]:
+            hardware.thumb.stick(button)
+        case ["unstick", ("record" | "function") as button]:
+            hardware.thumb.unstick(button)
+        case ["chatter", ("record" | "function") as button, length, rate] if length.isdecimal() and rate in RATES:
+            hardware.thumb.chatter(button, int(length), int(rate))
         case ["stall"]:
             hardware.the_camera.stall()
         case ["resume"]:

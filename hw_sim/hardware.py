@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Literal
 from gpiozero.pins.mock import MockFactory
 
 from device.clock import Clock, Part, Wake
-from device.config import Board as Pins
-from device.config import Camera
+from device.config import Camera, Wiring
 from device.evidence.disk import Disk
 from hw_sim.board import Thumb
 from hw_sim.camera import PreEncodedCamera, TwinCamera
@@ -28,7 +27,8 @@ ZERO_2W_BYTES = 512 * 1024 * 1024
 
 
 class TwinHardware:
-    """`scene` makes the pictures (a flat one when not given); `make_camera` takes its place altogether.
+    """`scene` makes the pictures (a flat one when not given); `make_camera` takes its place altogether. `wiring`: the
+    daemon's own; `positions`: where its switches have been left, kept up to date.
 
     After the daemon is built, `the_camera`, `the_microphone`, `thumb` and `the_disk` are what a bench plays on.
     """
@@ -37,7 +37,8 @@ class TwinHardware:
         self,
         clock: Clock,
         *,
-        pins: Pins | None = None,
+        wiring: Wiring | None = None,
+        positions: dict[str, bool] | None = None,
         scene: "Callable[[Camera], Scene] | None" = None,
         make_camera: Callable[[Camera], AnyCamera] | None = None,
         behaviour: Behaviour = "v4l2",
@@ -52,7 +53,7 @@ class TwinHardware:
         self._make_disk = make_disk
         self._factory = MockFactory()
         self._wake = Wake()
-        self.thumb = Thumb(self._factory, pins or Pins(), clock, self._wake)
+        self.thumb = Thumb(self._factory, wiring or Wiring(), clock, self._wake, positions=positions)
         self.the_camera: AnyCamera
         self.the_microphone: TwinMicrophone | None = None
         self.the_disk: Disk

@@ -44,6 +44,7 @@ class VirtualDevice:
         self._scene = scene
         self._make_camera = make_camera
         self._make_disk = make_disk
+        self._positions: dict[str, bool] = {}
         self.hardware: TwinHardware
         self.daemon: Daemon
         self._scheduler: Scheduler
@@ -56,7 +57,8 @@ class VirtualDevice:
         make_camera = self._make_camera
         self.hardware = TwinHardware(
             self.clock,
-            pins=configuration.tables.board,
+            wiring=configuration.tables.wiring,
+            positions=self._positions,
             scene=self._scene,
             make_camera=None if make_camera is None else lambda settings: make_camera(self.clock, settings),
             behaviour=self._behaviour,
@@ -97,6 +99,19 @@ class VirtualDevice:
     def hold(self, button: str = "record", seconds: float = 3.2) -> None:
         self.hardware.thumb.hold(button, round(seconds * 1000))
         self.run(seconds + 0.1)
+
+    def zone(self, name: str) -> None:
+        """Turn the zone switch; where it is outlives a boot, as every switch's position does."""
+        self.hardware.thumb.zone(name)
+        self.run(0.1)
+
+    def trigger(self, name: str) -> None:
+        self.hardware.thumb.trigger(name)
+        self.run(0.1)
+
+    def sleep(self, on: bool) -> None:
+        self.hardware.thumb.switch("sleep", on)
+        self.run(0.1)
 
     def confirmed_stop(self) -> None:
         """Hold, let go, press once: the recording goes into its post-event time."""
