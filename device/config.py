@@ -5,13 +5,14 @@ Relative paths are relative to the configuration file's folder.
 
 import hashlib
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 
 from device.errors import ConfigurationError
 from device.policy.document import MAX_DOCUMENT_BYTES, DocumentError, parse_document
-from device.policy.model import Policy, parse_policy
+from device.policy.inputs import Word
+from device.policy.model import Policy
 
 MIB = 1024 * 1024
 BASE_BYTES = 70 * MIB
@@ -25,6 +26,8 @@ STALL_S = 10
 
 _Path = Annotated[str, msgspec.Meta(min_length=1, max_length=400)]
 _Pin = Annotated[int, msgspec.Meta(ge=0, le=27)]
+_TriggerName = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9][a-z0-9-]{0,39}\Z")]
+_NO_PINS = ("debounce_ms", "stuck_after_s", "chatter_edges")
 _Recipient = Annotated[str, msgspec.Meta(pattern="^age1[0-9a-z]{50,70}$")]
 
 
@@ -55,8 +58,19 @@ class Identity(_Table, frozen=True):
     provisioner: _Path
 
 
-class PolicyFile(_Table, frozen=True):
-    file: _Path
+class PolicyFiles(_Table, frozen=True):
+    """`bundle`: the policy that the agency offers, signed; it may be replaced while the daemon runs. `anchor`: the
+    agency's CA certificate (PEM). `kept`: the daemon's own file, in a folder that it may write: the last good bundle."""
+
+    bundle: _Path
+    anchor: _Path
+    kept: _Path
+
+
+class Assignment(_Table, frozen=True):
+    """`file`: who wears the camera, written at the start of a shift; it may come and go while the daemon runs."""
+
+    file: _Path = "assignment.toml"
 
 
 class Recipients(_Table, frozen=True):
@@ -88,7 +102,9 @@ class RingSize(_Table, frozen=True):
 
 
 class Board(_Table, frozen=True):
-    """GPIO numbers (BCM). Buttons close to ground."""
+    """GPIO numbers (BCM). Buttons, switches and battery lines close to ground. A button that is held for more than
+    `stuck_after_s`, longer than any gesture, is stuck; a line that changes more often than `chatter_edges` times a
+    second, more than a hand can, is broken."""
 
     record_button: _Pin = 17
     function_button: _Pin = 27
@@ -96,7 +112,50 @@ class Board(_Table, frozen=True):
     ready_light: _Pin = 23
     buzzer: _Pin = 24
     vibration: _Pin = 25
-    debounce_ms: Annotated[int, msgspec.Meta(ge=1, le=100)] = 20
+    sleep_switch: _Pin | None = None
+    battery_low: _Pin | None = None
+    battery_critical: _Pin | None = None
+    debounce_ms: Annotated[int, msgspec.Meta(ge=1, le=60)] = 20
+    stuck_after_s: Annotated[int, msgspec.Meta(ge=12, le=120)] = 20
+    chatter_edges: Annotated[int, msgspec.Meta(ge=16, le=100)] = 20
+
+
+class Switches(_Table, frozen=True):
+    """`zones`: the zone switch's line for each zone, the strictest first; while none is closed, the wearer is in the
+    policy's initial zone."""
+
+    zones: Annotated[dict[Word, _Pin], msgspec.Meta(max_length=16)] = {}
+
+
+class Trigger(_Table, frozen=True):
+    """A line that something other than a thumb makes active, and the category that it stands for. `momentary`: it is
+    never active for long, so that one that stays active is stuck (a panic button; not a holster or a light bar)."""
+
+    line: _Pin
+    category: Word
+    active: Literal["low", "high"] = "low"
+    momentary: bool = False
+
+
+Triggers = Annotated[dict[_TriggerName, Trigger], msgspec.Meta(max_length=16)]
+
+
+class Wiring(msgspec.Struct, frozen=True):
+    """All that is on GPIO lines."""
+
+    board: Board = Board()
+    switches: Switches = Switches()
+    triggers: Triggers = {}
+
+    def pins(self) -> dict[str, int]:
+        """Which configuration key has which line."""
+        board = {
+            f"board.{name}": pin
+            for name, pin in msgspec.structs.asdict(self.board).items()
+            if name not in _NO_PINS and pin is not None
+        }
+        zones = {f"switches.zones.{name}": pin for name, pin in self.switches.zones.items()}
+        return board | zones | {f"triggers.{name}.line": trigger.line for name, trigger in self.triggers.items()}
 
 
 class Service(_Table, frozen=True):
@@ -109,24 +168,28 @@ class _Document(_Table, frozen=True):
     device: Device
     card: Card
     identity: Identity
-    policy: PolicyFile
+    policy: PolicyFiles
     recipients: Recipients
     camera: Camera = Camera()
     microphone: Microphone = Microphone()
     ring: RingSize = RingSize()
     board: Board = Board()
+    switches: Switches = Switches()
+    triggers: Triggers = {}
     service: Service = Service()
+    assignment: Assignment = Assignment()
+
+    @property
+    def wiring(self) -> Wiring:
+        return Wiring(self.board, self.switches, self.triggers)
 
 
 class Configuration(msgspec.Struct, frozen=True):
-    """The configuration and the policy that it names, with the bytes that records refer to by digest."""
+    """The configuration, with the digest by which records name it."""
 
     path: Path
     tables: _Document
     sha256: str
-    policy: Policy
-    policy_document: bytes
-    policy_sha256: str
 
     def at(self, path: str) -> Path:
         """A path of the configuration's, relative to its folder."""
@@ -149,23 +212,27 @@ def read_configuration(path: Path) -> Configuration:
         tables = parse_document(document, _Document)
     except DocumentError as failure:
         raise ConfigurationError(f"{path}: {failure}") from failure
-    policy_path = path.parent / tables.policy.file
-    policy_document = _read(policy_path, "[policy] file must name a policy document")
-    try:
-        policy = parse_policy(policy_document)
-    except DocumentError as failure:
-        raise ConfigurationError(f"{policy_path}: {failure}") from failure
-    configuration = Configuration(
-        path=path,
-        tables=tables,
-        sha256=hashlib.sha256(document).hexdigest(),
-        policy=policy,
-        policy_document=policy_document,
-        policy_sha256=hashlib.sha256(policy_document).hexdigest(),
-    )
-    _check_ring_holds(configuration)
+    configuration = Configuration(path=path, tables=tables, sha256=hashlib.sha256(document).hexdigest())
     _check_pins(configuration)
+    _check_chatter(configuration)
     return configuration
+
+
+def check_policy_fits(configuration: Configuration, policy: Policy) -> None:
+    """Refuse a policy that this device is not set up for; `ConfigurationError`."""
+    _check_ring_holds(configuration, policy)
+    for name in configuration.tables.switches.zones:
+        if name not in policy.zones:
+            raise ConfigurationError(
+                f"{configuration.path}: switches.zones.{name}: a zone of the policy's is wanted: "
+                f"{', '.join(policy.zones)}; rename it, or take a policy with this zone"
+            )
+    for name, trigger in configuration.tables.triggers.items():
+        if trigger.category not in policy.categories:
+            raise ConfigurationError(
+                f"{configuration.path}: triggers.{name}.category is {trigger.category!r}: a category of the policy's is "
+                f"wanted: {', '.join(policy.categories)}; name one of them, or take a policy with this category"
+            )
 
 
 def check_memory(configuration: Configuration, memory_bytes: int) -> None:
@@ -180,10 +247,10 @@ def check_memory(configuration: Configuration, memory_bytes: int) -> None:
         )
 
 
-def _check_ring_holds(configuration: Configuration) -> None:
+def _check_ring_holds(configuration: Configuration, policy: Policy) -> None:
     """Refuse a ring that can't hold the pre-event time and a stall of the card."""
     camera = configuration.tables.camera
-    seconds = configuration.policy.pre_event.length_s + 1 + STALL_S
+    seconds = policy.pre_event.length_s + 1 + STALL_S
     needed = seconds * camera.bitrate_bps // 8
     if configuration.ring_cap_bytes < needed:
         raise ConfigurationError(
@@ -195,17 +262,23 @@ def _check_ring_holds(configuration: Configuration) -> None:
 
 def _check_pins(configuration: Configuration) -> None:
     """One line, one purpose."""
-    pins = {
-        name: value
-        for name, value in msgspec.structs.asdict(configuration.tables.board).items()
-        if name != "debounce_ms"
-    }
+    pins = configuration.tables.wiring.pins()
     for name, pin in pins.items():
         others = [other for other in pins if other != name and pins[other] == pin]
         if others:
             raise ConfigurationError(
-                f"{configuration.path}: board.{name} is {pin}: board.{others[0]} is too; give each a line of its own"
+                f"{configuration.path}: {name} is {pin}: {others[0]} is too; give each a line of its own"
             )
+
+
+def _check_chatter(configuration: Configuration) -> None:
+    """Refuse a limit on changes that the debouncing never lets a line pass."""
+    board = configuration.tables.board
+    if board.chatter_edges * board.debounce_ms >= 1000:
+        raise ConfigurationError(
+            f"{configuration.path}: board.chatter_edges is {board.chatter_edges}: with board.debounce_ms at "
+            f"{board.debounce_ms} no line changes more than {1000 // board.debounce_ms} times a second; lower one of them"
+        )
 
 
 def _read(path: Path, way_out: str) -> bytes:

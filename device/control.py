@@ -9,19 +9,18 @@ the first byte of the recording (E1).
 import logging
 from collections import deque
 from collections.abc import Callable
-from typing import Protocol, TypeVar
-
-import msgspec
+from typing import Protocol
 
 from device.clock import NEVER_US, Clock, Wake
 from device.controls.board import Board
-from device.controls.indicators import lights
+from device.evidence.adoption import InForce
 from device.evidence.recorder import (
     CloseOrder,
     EndOrder,
     JournalOrder,
     NoteOrder,
     OpenOrder,
+    PolicyOrder,
     PrivateFacts,
     Recorder,
     StageOrder,
@@ -36,15 +35,15 @@ from device.evidence.records import (
     PreEvent,
     Record,
     Resumed,
-    Step,
     Unmuted,
 )
+from device.evidence.steps import public_step
 from device.media.frames import CaptureFlags
 from device.media.ring import Claim, Ring
 from device.policy import commands as do
-from device.policy import machine
+from device.policy import machine, signals
 from device.policy.inputs import (
-    ClockStepped,
+    Assigned,
     FaultChanged,
     Input,
     PreEventHad,
@@ -53,25 +52,15 @@ from device.policy.inputs import (
     Tick,
 )
 from device.policy.model import Policy
+from device.policy.state import Capture, Commands, State, at_rest, capture, under
 from device.service.notify import Notifier
 from device.service.status import Status, StatusFile
+from device.watch import Watch
 
-SILENT_CAMERA_US = 1_500_000
-SILENT_MICROPHONE_US = 3_000_000
-HUNG_CARD_US = 3_000_000
-"""A recorder that has work and has not come round for so long waits for the card."""
-ACTIVATION_LIMIT_US = 3_000_000
-"""An activation whose journal line is not durable by then is a fault with a cue."""
-CLOCK_STEP_US = 500_000
-"""Wall time that moves so far against the boot clock has been set, not disciplined."""
 LOOK_EVERY_US = 500_000
 LOOK_BEFORE_READY_US = 20_000
 """READY is said with the first frame, not half a second after it."""
 WATCHDOG_EVERY_US = 2_000_000
-PRIVATE_WORDS = ("zone", "category", "reason")
-_BETRAYING = (do.SetCapture, do.ClearRing, do.ForceKeyframe, do.Cue)
-
-_Said = TypeVar("_Said", Input, do.Command)
 
 log = logging.getLogger("bodycam")
 
@@ -94,11 +83,11 @@ class Control:
         wake: Wake,
         policy: Policy,
         device: str,
-        state: machine.State,
+        state: State,
         ring: Ring,
         recorder: Recorder,
         camera: Camera,
-        has_microphone: bool,
+        watch: Watch,
         board: Board,
         notifier: Notifier,
         status_file: StatusFile,
@@ -112,20 +101,18 @@ class Control:
         self._ring = ring
         self._recorder = recorder
         self._camera = camera
-        self._has_microphone = has_microphone
+        self._watch = watch
+        self._watch.shift_begins(policy.readiness.storage_hours)
         self._board = board
         self._notifier = notifier
         self._status_file = status_file
         self._on_finished = on_finished
         self._mailbox: deque[Input] = deque()
         self._claims: dict[int, Claim] = {}
+        self._offered: InForce | None = None
         self._tickets = 0
-        self._activation: tuple[int, int] | None = None
-        self._faults: set[str] = set()
-        self._wall_minus_boot_us = clock.wall().utc_us - clock.now_us()
         self._look_due_us = 0
         self._watchdog_due_us = 0
-        self._started_us = clock.now_us()
         self._watched_frame_us: int | None = None
         self._ready_said = False
         self._said = ""
@@ -138,7 +125,13 @@ class Control:
     def ask_shutdown(self) -> None:
         self.tell(ShutdownAsked(at_us=self._clock.now_us()))
 
+    def offer_policy(self, offered: InForce) -> None:
+        """A policy to take the place of the one in force, as soon as nothing is recorded. Never blocks."""
+        self._offered = offered
+        self._wake.ring()
+
     def run_once(self, now_us: int) -> int:
+        self._take_policy()
         inputs: list[Input] = [*self._board.take(now_us)]
         while self._mailbox:
             inputs.append(self._mailbox.popleft())
@@ -149,7 +142,7 @@ class Control:
         if now_us >= self._look_due_us:
             self._look_due_us = now_us + (LOOK_EVERY_US if self._ready_said else LOOK_BEFORE_READY_US)
             self._look(now_us)
-        self._board.show(lights(self.state))
+        self._board.show(signals.shown(self.state, self._policy))
         if self.state.finished and self._recorder.ended:
             self._on_finished()
             return NEVER_US
@@ -158,6 +151,23 @@ class Control:
     def _deadline_us(self) -> int:
         due_us = machine.next_deadline_us(self.state, self._policy)
         return NEVER_US if due_us is None else due_us
+
+    def _take_policy(self) -> None:
+        """A policy changes between recordings, never inside one: what the old one let be held goes with it."""
+        offered = self._offered
+        if offered is None or self._mailbox or not at_rest(self.state):
+            return
+        self._offered = None
+        self._policy = offered.policy
+        self._watch.shift_begins(offered.policy.readiness.storage_hours)
+        self.state = under(self.state, offered.policy)
+        self._recorder.post(PolicyOrder(offered, self.state))
+        self._ring.window_us = offered.policy.pre_event.length_s * 1_000_000
+        self._ring.clear()
+        self._ring.set_capture(capture_flags(capture(self.state, self._policy)), self._clock.now_us())
+        self._camera.force_keyframe()
+        self._board.say_zone_again(offered.policy.activation.initial_zone)
+        log.info("policy %s %d", offered.policy.id, offered.policy.version)
 
     # -- a step -----------------------------------------------------------------------------------------------------
 
@@ -169,12 +179,14 @@ class Control:
         if isinstance(came, FaultChanged):
             fault = Fault(part=came.part, present=came.present, at_us=came.at_us, detail="")
             self._recorder.post(NoteOrder(self.state.recording, fault))
+        if isinstance(came, Assigned):
+            self._watch.shift_begins(self._policy.readiness.storage_hours)
         if isinstance(came, RecorderClosed):
             self._claims.pop(came.recording, None)
         for command in commands:
             self._carry_out(command)
 
-    def _journal(self, came: Input | None, effective_us: int, commands: machine.Commands) -> None:
+    def _journal(self, came: Input | None, effective_us: int, commands: Commands) -> None:
         """One line for one input and all that was decided on it; see `public_step` for what of it is sealed."""
         step, private = public_step(came, effective_us, commands)
         self._tickets += 1
@@ -192,6 +204,9 @@ class Control:
                 self._close(command)
             case do.Mark():
                 self._note(command.recording, Marker(at_us=command.marked_us))
+            case do.Notice():
+                what = "notice-given" if command.given else "notice-not-given"
+                self._note(command.recording, Noted(what=what, at_us=command.at_us, value=0))
             case do.Mute():
                 self._note(command.recording, Muted(at_us=command.at_us, context=None), {"reason": command.reason})
             case do.Unmute():
@@ -203,16 +218,18 @@ class Control:
             case do.SetCapture():
                 self._ring.set_capture(capture_flags(command), command.at_us)
             case do.ClearRing():
-                self._ring.clear()
+                self._ring.clear(sound_only=command.sound_only)
             case do.ForceKeyframe():
                 self._camera.force_keyframe()
             case do.Cue():
                 log.info("cue %s", command.cue)
-                self._board.cue(command.cue, self._clock.now_us())
+                self._board.cue(command.cue, self._clock.now_us(), silent=self.state.stealth)
             case do.Note():
                 self._note(command.recording, _noted(command))
             case do.Finish():
                 self._recorder.post(EndOrder("shutdown"))
+            case _:
+                log.info("%s", type(command).__name__.lower())
 
     def _open(self, command: do.Open) -> None:
         claim = self._ring.claim(command.video_from_us, command.at_us, nothing_before=command.pre_event == "off")
@@ -226,11 +243,25 @@ class Control:
                 trigger_us=command.at_us,
                 pre_event=PreEvent(mode=command.pre_event, asked_us=command.pre_event_asked_us, had_us=had_us),
                 audio_from_us=command.audio_from_us,
-                context={"category": command.category, "zone": command.zone, "override": bool(command.override)},
+                context=self._context(command),
             )
         )
-        self._activation = (self._tickets, self._clock.now_us())
+        self._watch.activated(self._tickets)
         self.tell(PreEventHad(at_us=command.at_us, recording=command.recording, had_us=had_us))
+
+    def _context(self, command: do.Open) -> PrivateFacts:
+        """What travels sealed in the recording's first line: what and where, who wears it, and how long to keep it."""
+        wearer = self.state.wearer
+        return {
+            "category": command.category,
+            "zone": command.zone,
+            "override": bool(command.override),
+            "officer": wearer.officer,
+            "role": wearer.role,
+            "unit": wearer.unit,
+            "shift": wearer.shift,
+            "retention_days": str(self._policy.retention.days),
+        }
 
     def _close(self, command: do.Close) -> None:
         claim = self._claims.pop(command.recording, None)
@@ -244,52 +275,17 @@ class Control:
     # -- what is looked at --------------------------------------------------------------------------------------------
 
     def _look(self, now_us: int) -> None:
-        self._look_at_parts(now_us)
-        self._look_at_clock(now_us)
-        self._look_at_activation(now_us)
+        for came in self._watch.look(now_us):
+            self.tell(came)
         self._feed_watchdog(now_us)
         self._say_status(now_us)
-
-    def _look_at_parts(self, now_us: int) -> None:
-        self._set_fault("camera", self._silent(self._ring.newest_video_us, now_us, SILENT_CAMERA_US), now_us)
-        held_up = self._recorder.busy and now_us - self._recorder.turned_us > HUNG_CARD_US
-        self._set_fault("card", held_up, now_us)
-        if self._has_microphone:
-            silent = self._silent(self._ring.newest_audio_us, now_us, SILENT_MICROPHONE_US)
-            self._set_fault("microphone", silent, now_us)
-
-    def _silent(self, newest_us: int | None, now_us: int, limit_us: int) -> bool:
-        return now_us - (self._started_us if newest_us is None else newest_us) > limit_us
-
-    def _look_at_clock(self, now_us: int) -> None:
-        """A step of wall time is never silent (E8)."""
-        offset_us = self._clock.wall().utc_us - self._clock.now_us()
-        step_us = offset_us - self._wall_minus_boot_us
-        self._wall_minus_boot_us = offset_us
-        if abs(step_us) >= CLOCK_STEP_US:
-            self.tell(ClockStepped(at_us=now_us, step_us=step_us))
-
-    def _look_at_activation(self, now_us: int) -> None:
-        if self._activation is None:
-            return
-        ticket, at_us = self._activation
-        if self._recorder.durable_ticket >= ticket:
-            self._activation = None
-            self._set_fault("journal", False, now_us)
-        elif now_us - at_us > ACTIVATION_LIMIT_US:
-            self._set_fault("journal", True, now_us)
-
-    def _set_fault(self, part: str, present: bool, now_us: int) -> None:
-        if present != (part in self._faults):
-            self._faults ^= {part}
-            self.tell(FaultChanged(at_us=now_us, part=part, present=present))
 
     def _feed_watchdog(self, now_us: int) -> None:
         """Fed when this loop has turned and, where the state wants frames, frames have come since the last time."""
         if now_us < self._watchdog_due_us:
             return
         newest_us = self._ring.newest_video_us
-        wants_frames = machine.capture(self.state, self._policy).video
+        wants_frames = capture(self.state, self._policy).video
         if not wants_frames or newest_us != self._watched_frame_us:
             self._watched_frame_us = newest_us
             self._watchdog_due_us = now_us + WATCHDOG_EVERY_US
@@ -314,7 +310,7 @@ class Control:
         )
         self._status_file.write(status)
         said = f"{status.state}{', muted' if status.muted else ''}; faults: {', '.join(status.faults) or 'none'}"
-        if not self._ready_said and (self._ring.newest_video_us is not None or "camera" in self._faults):
+        if not self._ready_said and (self._ring.newest_video_us is not None or self._watch.camera_failed):
             self._ready_said = True
             self._notifier.ready(said)
         elif said != self._said:
@@ -322,16 +318,16 @@ class Control:
         self._said = said
 
 
-def capture_flags(capture: "do.SetCapture | machine.Capture") -> CaptureFlags:
+def capture_flags(said: do.SetCapture | Capture) -> CaptureFlags:
     """What the ring stamps frames with."""
     return CaptureFlags(
-        zone=capture.zone,
-        muted=capture.muted,
-        paused=capture.paused,
-        video=capture.video,
-        audio=capture.audio,
-        pre_video=capture.pre_video,
-        pre_audio=capture.pre_audio,
+        zone=said.zone,
+        muted=said.muted,
+        paused=said.paused,
+        video=said.video,
+        audio=said.audio,
+        pre_video=said.pre_video,
+        pre_audio=said.pre_audio,
     )
 
 
@@ -339,34 +335,3 @@ def _noted(command: do.Note) -> Record:
     if command.what == "clock-stepped":
         return ClockStep(at_us=command.at_us, step_us=command.value)
     return Noted(what=command.what, at_us=command.at_us, value=command.value)
-
-
-def public_step(came: Input | None, effective_us: int, commands: machine.Commands) -> tuple[Step, PrivateFacts | None]:
-    """The journal's line for a step, and the facts to seal beside it.
-
-    Where an input or a decision has a private word, input and decisions are sealed as they are; in public stay the
-    input and the decisions about recordings, blank where they are private, and none that would betray a place: what may
-    be held, and the cues.
-    """
-    said = [thing for thing in (came, *commands) if thing is not None]
-    if not any(getattr(thing, word, "") for thing in said for word in PRIVATE_WORDS):
-        return Step(input=came, effective_us=effective_us, decisions=commands, context=None), None
-    public = Step(
-        input=None if came is None else _blank(came),
-        effective_us=effective_us,
-        decisions=tuple(_blank(command) for command in commands if not isinstance(command, _BETRAYING)),
-        context=None,
-    )
-    private: PrivateFacts = {
-        "input": msgspec.json.encode(came).decode(),
-        "decisions": msgspec.json.encode(commands).decode(),
-    }
-    return public, private
-
-
-def _blank(said: _Said) -> _Said:
-    """The same, its private words left out."""
-    words: dict[str, str | None] = {word: "" for word in PRIVATE_WORDS if getattr(said, word, "")}
-    if isinstance(said, do.Open):
-        words["override"] = None
-    return msgspec.structs.replace(said, **words) if words else said

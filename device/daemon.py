@@ -8,6 +8,7 @@ import fcntl
 import hashlib
 import logging
 import os
+import secrets
 import signal
 import sys
 from collections.abc import Iterator, Sequence
@@ -16,35 +17,37 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Protocol
 
-import msgspec
-
 from device.clock import Clock, Latch, Part, Runner, Wake, hold_signals, wait_for_signal
 from device.config import Camera, Configuration, check_memory, read_configuration
 from device.control import Control, capture_flags
 from device.controls.board import Board, PinFactory
 from device.errors import BodycamError, CardFull, ConfigurationError, EvidenceError
 from device.evidence import layout, records
+from device.evidence.adoption import Adoption
 from device.evidence.disk import Disk
 from device.evidence.envelope import open_line
 from device.evidence.identity import FileSigner, load_certificate, p256_key
 from device.evidence.journal import Journal
-from device.evidence.recorder import CloseAllOrder, Recorder
-from device.evidence.records import Boot, PolicyName, Software
-from device.evidence.seal import Sealer
-from device.evidence.store import Reserve, free_for_start, keep_document, make_folders
+from device.evidence.recorder import CloseAllOrder, Recorder, state_facts
+from device.evidence.records import Boot, Fault, Software
+from device.evidence.store import Documents, Reserve, free_for_start, make_folders
 from device.evidence.writer import Facts
+from device.hand_ins import HandIns
 from device.media.fmp4 import AudioFormat
 from device.media.ring import Ring
 from device.media.sink import EncoderSink
-from device.policy import machine
 from device.policy.inputs import Input
+from device.policy.machine import MACHINE_VERSION
+from device.policy.state import State, capture, initial_state
 from device.service.notify import Notifier
 from device.service.status import StatusFile
+from device.watch import Watch
 
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 STOP_LIMIT_S = 20.0
 """Within the unit's TimeoutStopSec: an open recording closes in a second or two."""
 JOIN_LIMIT_S = 5.0
+SOUND_BPS = 64_000
 MAX_IDENTITY_BYTES = 256 * 1024
 
 log = logging.getLogger("bodycam")
@@ -113,12 +116,14 @@ class Daemon:
         self.failed_part: Part | None = None
         card = _card(configuration)
         _check_status_folder(configuration)
+        adoption = Adoption(configuration, self.clock)
+        policy = adoption.in_force.bundle.policy
         control_wake, recorder_wake = Wake(), Wake()
-        state = machine.initial_state(configuration.policy, self.clock.now_us())
+        state = initial_state(policy, self.clock.now_us())
         self.ring = Ring(
-            window_us=configuration.policy.pre_event.length_s * 1_000_000,
+            window_us=policy.pre_event.length_s * 1_000_000,
             cap_bytes=configuration.ring_cap_bytes,
-            flags=capture_flags(machine.capture(state, configuration.policy)),
+            flags=capture_flags(capture(state, policy)),
             on_keyframe=recorder_wake.ring,
         )
         self.camera = hardware.camera(tables.camera)
@@ -128,31 +133,47 @@ class Daemon:
             self.microphone.start(EncoderSink(self.ring, self.microphone.first_timestamp_us))
         disk = hardware.disk(card)
         self._notifier = Notifier()
-        self.recorder = self._recorder(configuration, disk, state, recorder_wake)
-        self.board = Board(tables.board, hardware.pin_factory(), self.clock, control_wake.ring)
+        self.recorder = self._recorder(configuration, adoption, disk, state, recorder_wake)
+        self.board = Board(
+            tables.wiring,
+            policy.activation.initial_zone,
+            hardware.pin_factory(),
+            self.clock,
+            control_wake.ring,
+        )
         self._status_file = StatusFile(configuration.at(tables.service.status_file))
         self.control = Control(
             clock=self.clock,
             wake=control_wake,
-            policy=configuration.policy,
+            policy=policy,
             device=tables.device.id,
             state=state,
             ring=self.ring,
             recorder=self.recorder,
             camera=self.camera,
-            has_microphone=self.microphone is not None,
+            watch=Watch(
+                self.clock,
+                self.ring,
+                self.recorder,
+                has_microphone=self.microphone is not None,
+                recording_bps=tables.camera.bitrate_bps + (SOUND_BPS if self.microphone is not None else 0),
+            ),
             board=self.board,
             notifier=self._notifier,
             status_file=self._status_file,
             on_finished=self.finished.set,
         )
+        hand_ins = HandIns(configuration, adoption, self.control, self.recorder.post)
         self.parts: list[tuple[Part, Wake]] = [
             *hardware.parts(),
+            (hand_ins, Wake()),
             (self.control, control_wake),
             (self.recorder, recorder_wake),
         ]
 
-    def _recorder(self, configuration: Configuration, disk: Disk, state: machine.State, wake: Wake) -> Recorder:
+    def _recorder(
+        self, configuration: Configuration, adoption: Adoption, disk: Disk, state: State, wake: Wake
+    ) -> Recorder:
         tables = configuration.tables
         certificate = _read(configuration.at(tables.identity.certificate), "the device's certificate (DER)")
         provisioner = _read(configuration.at(tables.identity.provisioner), "the provisioner's certificate (DER)")
@@ -162,32 +183,35 @@ class Daemon:
         except EvidenceError as failure:
             raise ConfigurationError(f"{tables.identity.certificate}: {failure}") from failure
         signer = FileSigner(configuration.at(tables.identity.key), certificate)
-        policy = PolicyName(
-            id=configuration.policy.id, version=configuration.policy.version, sha256=configuration.policy_sha256
-        )
+        in_force = adoption.in_force
+        bundle = in_force.bundle
         software = Software(
             version=f"bodycam {version('bodycam')}",
-            machine=machine.MACHINE_VERSION,
+            machine=MACHINE_VERSION,
             configuration_sha256=configuration.sha256,
         )
-        footage = Sealer(tables.recipients.footage, "recipients.footage")
-        context = Sealer(tables.recipients.context, "recipients.context")
         free_for_start(disk)
         disk.sync_all()
         make_folders(disk)
-        keep_document(disk, layout.IDENTITY, layout.certificate_file, certificate)
-        keep_document(disk, layout.IDENTITY, layout.certificate_file, provisioner)
-        keep_document(disk, layout.POLICY, layout.policy_file, configuration.policy_document)
+        documents = Documents(disk)
+        documents.keep(layout.IDENTITY, layout.certificate_file, certificate)
+        documents.keep(layout.IDENTITY, layout.certificate_file, provisioner)
+        documents.keep(layout.POLICY, layout.policy_file, bundle.document)
+        documents.keep(layout.POLICY, layout.bundle_file, bundle.data)
         journal = Journal(disk, signer, self.clock, tables.device.id, provisioning, key)
+        if adoption.lost:
+            log.warning("policy: %s", adoption.lost)
+            journal.add(Fault(part="policy", present=True, at_us=self.clock.now_us(), detail=adoption.lost[:200]))
         journal.begin(
             Boot(
                 epoch="000000",
                 previous=None,
                 reason="start",
                 certificate_sha256=signer.certificate_sha256,
-                policy=policy,
+                policy=bundle.name,
+                bundle_sha256=bundle.file_sha256,
                 software=software,
-                state=msgspec.json.encode(state).decode(),
+                context=in_force.context.seal_context(state_facts(state), secrets.token_bytes(16)),
             )
         )
         return Recorder(
@@ -198,16 +222,17 @@ class Daemon:
             signer=signer,
             key=key,
             journal=journal,
-            footage=footage,
-            context=context,
+            footage=in_force.footage,
+            context=in_force.context,
             facts=Facts(
                 device=tables.device.id,
                 certificate_sha256=signer.certificate_sha256,
-                policy=policy,
+                policy=bundle.name,
                 software=software,
                 settings_sha256=configuration.settings_sha256,
                 audio=_audio_format(self.microphone),
             ),
+            documents=documents,
             reserve=Reserve(disk, configuration.ring_cap_bytes),
             full_below_bytes=tables.card.full_below_mib * 1024 * 1024,
             period_us=tables.camera.period_us,

@@ -1,4 +1,5 @@
-"""A demonstration agency: a CA, a provisioner, a device's certificate and keys, made at run time for a bench.
+"""A demonstration agency: a CA, a provisioner, one who signs policies, a device's certificate and keys, made at run time
+for a bench.
 
 Never for a real device: the keys are plain files. The private halves that open footage and context are written beside
 the public ones, in a folder of their own, as an agency would keep them off the device.
@@ -15,6 +16,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from device.evidence import records
+from device.evidence.bundle import make_bundle
 from device.evidence.envelope import low_s, sign_line
 from device.evidence.identity import Role
 from device.evidence.records import Provisioned
@@ -22,6 +24,32 @@ from device.evidence.records import Provisioned
 VALID_DAYS = 3650
 VIRTUAL_TIME_BEGINS = datetime(2026, 1, 1, tzinfo=UTC)
 """Simulated wall clocks show times from here on; certificates are valid then too."""
+
+SWITCH_LINES = {"sleep_switch": 4, "battery_low": 20, "battery_critical": 21}
+ZONES_AND_TRIGGERS = """[switches.zones]
+private = 6
+school = 5
+
+[triggers.holster]
+line = 12
+category = "use-of-force"
+
+[triggers.light-bar]
+line = 13
+category = "emergency-driving"
+active = "high"
+
+[triggers.door]
+line = 16
+category = "officer-discretion"
+momentary = true
+
+[triggers.panic]
+line = 19
+category = "imminent-threat"
+momentary = true
+"""
+"""What is on a bench's board, beside buttons and lights."""
 
 
 class KeySigner:
@@ -45,6 +73,12 @@ class Issued(msgspec.Struct, frozen=True):
     def signer(self) -> KeySigner:
         return KeySigner(self.key, self.certificate)
 
+    @property
+    def key_pem(self) -> bytes:
+        return self.key.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        )
+
 
 class Agency:
     """One agency: what it issues, and the identities that open what its devices record."""
@@ -55,6 +89,7 @@ class Agency:
         self._ca_key = ec.generate_private_key(ec.SECP256R1())
         self.ca = self._self_signed()
         self.provisioner = self.issue(f"{name} provisioner", Role.PROVISIONING)
+        self.policy_signer = self.issue(f"{name} policies", Role.POLICY)
         self.footage = pyrage.x25519.Identity.generate()
         self.context = pyrage.x25519.Identity.generate()
 
@@ -80,6 +115,10 @@ class Agency:
             utc=self._now.strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
         )
         return sign_line(self.provisioner.signer, records.PROVISIONING_TYPE, records.encode(statement))
+
+    def bundle(self, policy: bytes) -> bytes:
+        """A policy as the agency hands it to its devices. It is signed whatever it says."""
+        return make_bundle(policy, self.policy_signer.signer, self.policy_signer.certificate)
 
     @property
     def footage_recipient(self) -> str:
@@ -141,8 +180,36 @@ class Bench(msgspec.Struct, frozen=True):
         return self.root / "agency" / "context.key"
 
     @property
+    def policy_key(self) -> Path:
+        return self.root / "agency" / "policy.key"
+
+    @property
+    def policy_certificate(self) -> Path:
+        return self.root / "agency" / "policy.der"
+
+    @property
     def status_file(self) -> Path:
         return self.root / "device" / "status.json"
+
+    @property
+    def offered_policy(self) -> Path:
+        """The bundle that the agency hands in."""
+        return self.root / "device" / "policy.bundle"
+
+    @property
+    def kept_policy(self) -> Path:
+        """The bundle that the device took last; its own file."""
+        return self.root / "device" / "policy-kept.bundle"
+
+    @property
+    def anchor(self) -> Path:
+        """The agency's CA certificate, as the device has it."""
+        return self.root / "device" / "agency-ca.pem"
+
+    @property
+    def assignment(self) -> Path:
+        """Who wears the camera; there is no such file at first."""
+        return self.root / "device" / "assignment.toml"
 
 
 def lay_out_bench(
@@ -153,17 +220,17 @@ def lay_out_bench(
     for folder in (root / "agency", root / "device", bench.card):
         folder.mkdir(parents=True)
     ledger = agency.issue(device, Role.LEDGER)
-    private = ledger.key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
     bench.trust.write_bytes(agency.ca_pem())
     _write_private(bench.footage_identity, f"{agency.footage}\n".encode())
     _write_private(bench.context_identity, f"{agency.context}\n".encode())
-    _write_private(root / "device" / "device.key", private)
+    _write_private(bench.policy_key, agency.policy_signer.key_pem)
+    bench.policy_certificate.write_bytes(agency.policy_signer.certificate)
+    _write_private(root / "device" / "device.key", ledger.key_pem)
     (root / "device" / "device.der").write_bytes(ledger.certificate)
     (root / "device" / "provisioner.der").write_bytes(agency.provisioner.certificate)
     (root / "device" / "provisioning.jsonl").write_bytes(agency.provision(device, ledger.certificate) + b"\n")
-    (root / "device" / "policy.toml").write_bytes(policy)
+    bench.anchor.write_bytes(agency.ca_pem())
+    bench.offered_policy.write_bytes(agency.bundle(policy))
     bench.config.write_text(_configuration(agency, device, tables), "utf-8")
     return bench
 
@@ -174,14 +241,15 @@ def _configuration(agency: Agency, device: str, tables: dict[str, dict[str, int 
         f'[card]\npath = "../card"\n{_lines(tables.get("card", {}))}\n'
         '[identity]\ncertificate = "device.der"\nkey = "device.key"\n'
         'provisioning = "provisioning.jsonl"\nprovisioner = "provisioner.der"\n\n'
-        '[policy]\nfile = "policy.toml"\n\n'
+        '[policy]\nbundle = "policy.bundle"\nanchor = "agency-ca.pem"\nkept = "policy-kept.bundle"\n\n'
         f'[recipients]\nfootage = ["{agency.footage_recipient}"]\ncontext = ["{agency.context_recipient}"]\n\n'
         '[service]\nstatus_file = "status.json"\n\n'
     )
+    tables = tables | {"board": SWITCH_LINES | tables.get("board", {})}
     for name in ("camera", "microphone", "ring", "board"):
         if name in tables:
             text += f"[{name}]\n{_lines(tables[name])}\n"
-    return text
+    return text + ZONES_AND_TRIGGERS
 
 
 def _lines(table: dict[str, int | bool]) -> str:

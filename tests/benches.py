@@ -25,11 +25,13 @@ CAMERA = {"width": 160, "height": 90, "rate_hz": 30, "bitrate_bps": 150_000}
 FIRST_PROFILE = Path(__file__).resolve().parents[1] / "device" / "policy" / "profiles" / "first.toml"
 
 
-def policy_document(pre_event_s: int = 5, post_event_s: int = 2) -> bytes:
-    """The first profile with other times."""
+def policy_document(pre_event_s: int = 5, post_event_s: int = 2, version: int = 1) -> bytes:
+    """The first profile with other times, and another version."""
     text = FIRST_PROFILE.read_text("utf-8")
     assert text.count("length_s = 30") == 1, "the profile's pre-event time"
     assert text.count("length_s = 10\n") == 1, "the profile's post-event time"
+    assert text.count("\nversion = 1\n") == 1, "the profile's version"
+    text = text.replace("\nversion = 1\n", f"\nversion = {version}\n")
     text = text.replace("length_s = 30", f"length_s = {pre_event_s}")
     return text.replace("length_s = 10\n", f"length_s = {post_event_s}\n").encode()
 

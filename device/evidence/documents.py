@@ -6,6 +6,7 @@ certificate when it was issued under an anchor, which comes only from the person
 
 import hashlib
 import tomllib
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -13,6 +14,7 @@ from cryptography import x509
 
 from device.errors import EvidenceError
 from device.evidence import layout
+from device.evidence.bundle import MAX_BUNDLE_BYTES, Anchors, open_bundle
 from device.evidence.identity import load_certificate
 from device.evidence.reading import names_in, read_file
 from device.evidence.records import PolicyName
@@ -62,7 +64,7 @@ def read_identities(card: Path) -> Identities:
 def why_not_policy(card: Path, named: PolicyName) -> str:
     """Why the policy on the card is not the one that a record names; "" when it is."""
     try:
-        document = _policy(card, named.sha256)
+        document = _kept(card, layout.policy_file, named.sha256, MAX_POLICY_BYTES)
     except EvidenceError as failure:
         return str(failure)
     if document is None:
@@ -77,19 +79,38 @@ def why_not_policy(card: Path, named: PolicyName) -> str:
     return ""
 
 
-def _policy(card: Path, sha256: str) -> bytes | None:
+def why_not_signed(card: Path, bundle_sha256: str, named: PolicyName, anchors: Anchors) -> Finding | None:
+    """Why the bundle that a boot names does not have the agency sign the policy that it names; None when it does."""
+    place = layout.bundle_file(bundle_sha256)
+    try:
+        data = _kept(card, layout.bundle_file, bundle_sha256, MAX_BUNDLE_BYTES)
+    except EvidenceError as failure:
+        return Finding(question="content", place=place, what=str(failure))
+    if data is None:
+        return Finding(question="content", place=place, what="the bundle of the policy that was in force is missing")
+    try:
+        _, _, document = open_bundle(data, anchors, None)
+    except EvidenceError as failure:
+        return Finding(question="signer", place=place, what=f"the policy that was in force: {failure}")
+    if hashlib.sha256(document).hexdigest() != named.sha256:
+        return Finding(question="signer", place=place, what="the agency signed another policy than the one in force")
+    return None
+
+
+def _kept(card: Path, path_of: Callable[[str, int], str], sha256: str, limit: int) -> bytes | None:
+    """A document of this digest; None when there is no file of its name, `EvidenceError` when none of them is it."""
     problem = ""
     for attempt in range(layout.DOCUMENT_ATTEMPTS):
-        path = card / layout.policy_file(sha256, attempt)
+        path = card / path_of(sha256, attempt)
         try:
-            document = read_file(path, MAX_POLICY_BYTES)
+            document = read_file(path, limit)
         except EvidenceError as failure:
             problem = problem or str(failure)
             continue
         if document is not None and hashlib.sha256(document).hexdigest() == sha256:
             return document
         if document is not None:
-            problem = problem or f"{path.name}: the policy is not the one that was in force"
+            problem = problem or f"{path.name}: it is not the one that was in force"
     if problem:
         raise EvidenceError(problem)
     return None

@@ -5,6 +5,7 @@ torn tails and who named them. A card may hold the journals of several devices, 
 says counts for recordings under the same certificate only. Collects findings; nothing found on a card raises.
 """
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
@@ -13,7 +14,7 @@ from cryptography import x509
 from device.errors import EvidenceError
 from device.evidence import layout, records
 from device.evidence.chain import ReadLine, never_whole
-from device.evidence.documents import Identities, why_not_policy
+from device.evidence.documents import Identities, why_not_policy, why_not_signed
 from device.evidence.envelope import SignedLine, line_digest, open_line, verify_line
 from device.evidence.identity import Role, common_name, p256_key, parse_utc, why_not_trusted
 from device.evidence.journal import MAX_EPOCH_BYTES, cut_as_it_began, read_epoch
@@ -228,10 +229,16 @@ class _Reader:
             self.broken(epoch.name, f"it is of the device {boot.device}, its journal of {statement.device}", boot.seq)
         if boot.certificate_sha256 != statement.certificate_sha256:
             self.broken(epoch.name, "its boot names another certificate than the agency's statement", boot.seq)
+        if any(isinstance(line.record, Step) for line in epoch.lines):
+            self.history.findings.extend(self._policy(boot))
+
+    def _policy(self, boot: Boot) -> Iterator[Finding]:
         why = why_not_policy(self._card, boot.policy)
-        if why and any(isinstance(line.record, Step) for line in epoch.lines):
-            place = layout.policy_file(boot.policy.sha256)
-            self.history.findings.append(Finding(question="content", place=place, what=why))
+        if why:
+            yield Finding(question="content", place=layout.policy_file(boot.policy.sha256), what=why)
+        unsigned = why_not_signed(self._card, boot.bundle_sha256, boot.policy, self._anchors)
+        if unsigned is not None:
+            yield unsigned
 
     # -- links ------------------------------------------------------------------------------------------------------
 
@@ -271,9 +278,9 @@ class _Reader:
             self.broken(last.name, what)
 
     def _pass_over_abandoned(self, epoch: Epoch, between: list[Epoch]) -> None:
-        """Files that this boot had begun after a failed write, and could not make durable: this one takes their place."""
+        """Files that this boot had begun while it ran, and could not make durable: this one takes their place."""
         for other in between:
-            if _write_failed_after(other, epoch.boot.previous) and _write_failed_after(epoch, other.boot.previous):
+            if _made_anew_after(other, epoch.boot.previous) and _made_anew_after(epoch, other.boot.previous):
                 self.history.epochs.remove(other)
                 what = f"could not be made durable; epoch {epoch.name} took its place; not believed"
                 self._find("note", other.name, what)
@@ -324,8 +331,9 @@ class _Reader:
                 told.ended, told.how = record.head, record.how
 
 
-def _write_failed_after(epoch: Epoch, previous: PreviousEpoch | None) -> bool:
-    return epoch.boot.reason == "write-failed" and epoch.boot.previous == previous
+def _made_anew_after(epoch: Epoch, previous: PreviousEpoch | None) -> bool:
+    """Whether a boot that was running began this file after that line."""
+    return epoch.boot.reason in ("write-failed", "policy-changed") and epoch.boot.previous == previous
 
 
 def _provisioning_line(data: bytes) -> tuple[SignedLine | None, Provisioned | None]:

@@ -47,12 +47,14 @@ class Role(Enum):
 
 
 class FileSigner:
-    """A private key in a PEM file: development only; the certificate says so."""
+    """A private key in a PEM file. For a device: development only; its certificate says so."""
 
     def __init__(self, key_path: Path, certificate: bytes) -> None:
         key = _private_key(key_path)
         if key.public_key() != p256_key(load_certificate(certificate)):
-            raise ConfigurationError(f"{key_path}: this is not the key of the device's certificate")
+            raise ConfigurationError(
+                f"{key_path}: this is not the key of the certificate; name the two that belong together"
+            )
         self._key = key
         self.certificate_sha256 = hashlib.sha256(certificate).hexdigest()
 
@@ -107,6 +109,11 @@ def why_not_trusted(
     """Why a certificate does not count for a role at a time; "" when it does. `at` None: validity is not judged."""
     if not any(_issued_by(certificate, anchor) for anchor in anchors):
         return f"its certificate was not issued under the given trust anchor ({common_name(certificate)})"
+    return why_not_for(certificate, role, at)
+
+
+def why_not_for(certificate: x509.Certificate, role: Role, at: datetime | None) -> str:
+    """The same, whoever issued the certificate."""
     try:
         usages = certificate.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
     except _NOT_READABLE:

@@ -1,4 +1,5 @@
 """The device's own chain, across recordings: one file a boot, each linked to the last good line of the one before.
+A policy that changes while the device runs begins a file of its own.
 
 Recorder thread. Records are taken by `add` and made durable by `sync`. When a write or a sync fails, nothing is retried
 on that file: the records not yet durable are signed into a new epoch's file. A broken journal never blocks a start.
@@ -99,6 +100,23 @@ class Journal:
                 self._settled()
                 return
         self._new_epoch("write-failed")
+
+    def change(self, boot: Boot) -> None:
+        """End this epoch, and begin one of the same boot that says `boot` of itself. What was taken so far belongs to
+        the old one and is made durable first. Raises `CannotPersist`: then nothing has changed; call again.
+
+        After a failure nothing more is written to the old file: the new one that failed may be on the card and follow it.
+        """
+        self.sync()
+        if self._file is not None:
+            abandon(self._file)
+            self._file = None
+        before, self._boot = self._boot, boot
+        try:
+            self._new_epoch(boot.reason)
+        except CannotPersist:
+            self._boot = before
+            raise
 
     @property
     def has_pending(self) -> bool:

@@ -13,14 +13,14 @@ TOP_FOLDERS = (EVIDENCE, JOURNAL, POLICY, IDENTITY, SPOOL)
 
 INIT = "init.mp4.age"
 LEDGER = "ledger.jsonl"
-DOCUMENT_ATTEMPTS = 10
-"""A document whose writing a power loss cut short keeps its name; the next attempt takes the next one."""
+DOCUMENT_ATTEMPTS = 100
+"""A document whose writing failed or was cut short keeps its name; the next attempt takes the next one."""
 MAX_RECOVERIES = 10
 """A recovery that is itself cut short leaves its file; the next one takes the next name."""
 
 _RECORDING = re.compile(r"^([0-9]{6})-[0-9a-f]{16}\Z")
 _SEGMENT = re.compile(r"^([0-9]{6})(?:-([1-9][0-9]?))?\.m4s\.age\Z")
-_DOCUMENT = re.compile(r"^([0-9a-f]{64})(?:-[1-9])?\.(?:der|toml)\Z")
+_DOCUMENT = re.compile(r"^([0-9a-f]{64})(?:-[1-9][0-9]?)?\.(?:der|toml|bundle)\Z")
 _EPOCH = re.compile(r"^([0-9]{6})\.jsonl\Z")
 
 
@@ -73,6 +73,11 @@ def certificate_file(sha256: str, attempt: int = 0) -> str:
 
 def policy_file(sha256: str, attempt: int = 0) -> str:
     return f"{POLICY}/{_document(sha256, attempt)}.toml"
+
+
+def bundle_file(sha256: str, attempt: int = 0) -> str:
+    """`sha256` is of the bundle's whole file."""
+    return f"{POLICY}/{_document(sha256, attempt)}.bundle"
 
 
 def document_digest(name: str) -> str | None:

@@ -15,10 +15,12 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from device.clock import NEVER_US, Clock, Latch, Wake
 from device.errors import CannotPersist, CardFull, EvidenceError
 from device.evidence import layout
+from device.evidence.adoption import InForce
 from device.evidence.disk import Disk
 from device.evidence.envelope import Signer
 from device.evidence.journal import Journal
 from device.evidence.records import (
+    Boot,
     Fault,
     Noted,
     PreEvent,
@@ -32,10 +34,11 @@ from device.evidence.records import (
 from device.evidence.recovery import next_counter, recover, unfinished
 from device.evidence.seal import Sealer
 from device.evidence.segmenter import Cut, Segmenter
-from device.evidence.store import Reserve
+from device.evidence.store import Documents, Reserve
 from device.evidence.writer import GROUP_LIMIT, Facts, LedgerBrokenError, Opening, RecordingWriter
 from device.media.ring import Claim, Ring
 from device.policy.inputs import FaultChanged, Input, Readiness, RecorderClosed
+from device.policy.state import State
 
 JOURNAL_SYNC_US = 1_000_000
 HEAD_EVERY_US = 10_000_000
@@ -48,6 +51,11 @@ POLL_US = 100_000
 _ENDED_HOW = {"closed": "closed", "recovered": "recovered", "recovered-before": "recovered", "damaged": "damaged"}
 
 PrivateFacts = dict[str, str | bool]
+
+
+def state_facts(state: State) -> PrivateFacts:
+    """What the record of a boot seals: the policy machine's state, as JSON. It has the zone and the officer."""
+    return {"state": msgspec.json.encode(state).decode()}
 
 
 class OpenOrder(msgspec.Struct, frozen=True):
@@ -93,6 +101,19 @@ class JournalOrder(msgspec.Struct, frozen=True):
     private: PrivateFacts | None = None
 
 
+class FaultOrder(msgspec.Struct, frozen=True):
+    """A fault for the journal, with a detail that the control loop does not know."""
+
+    fault: Fault
+
+
+class PolicyOrder(msgspec.Struct, frozen=True):
+    """From here on another policy is in force; `state` is the machine's as it begins. Nothing is being recorded."""
+
+    in_force: InForce
+    state: State
+
+
 class EndOrder(msgspec.Struct, frozen=True):
     """Nothing more will come: write the journal's last line."""
 
@@ -106,7 +127,9 @@ class CloseAllOrder(msgspec.Struct, frozen=True):
     at_us: int
 
 
-Order = OpenOrder | NoteOrder | StageOrder | CloseOrder | JournalOrder | EndOrder | CloseAllOrder
+Order = (
+    OpenOrder | NoteOrder | StageOrder | CloseOrder | JournalOrder | FaultOrder | PolicyOrder | EndOrder | CloseAllOrder
+)
 
 
 class Recording:
@@ -151,6 +174,7 @@ class Recorder:
         footage: Sealer,
         context: Sealer,
         facts: Facts,
+        documents: Documents,
         reserve: Reserve,
         full_below_bytes: int,
         period_us: int,
@@ -167,6 +191,7 @@ class Recorder:
         self._footage = footage
         self._context = context
         self._facts = facts
+        self._documents = documents
         self._reserve = reserve
         self._full_below_bytes = full_below_bytes
         self._period_us = period_us
@@ -179,6 +204,7 @@ class Recorder:
         self._pending_since_us = NEVER_US
         self._last_ticket = 0
         self._journal_retry_us = 0
+        self._policy_retry_us = 0
         self._space_due_us = 0
         self._ready = True
         self._storage_fault = False
@@ -188,6 +214,8 @@ class Recorder:
         self.ended_latch = Latch()
         self.turned_us = clock.now_us()
         """When the recorder last came round: a card that hangs holds it up."""
+        self.free_bytes: int | None = None
+        """Room on the card when it was last looked at. Read by the control thread."""
         self.durable_ticket = 0
         """The last `JournalOrder.ticket` that is durable. Read by the control thread."""
 
@@ -214,7 +242,7 @@ class Recorder:
     def run_once(self, now_us: int) -> int:
         if self._ended:
             return NEVER_US
-        urgent = self._take_orders()
+        urgent = self._take_orders(now_us)
         self._look_at_space(now_us)
         journaled = self._journal_is_durable(now_us, urgent=urgent)
         for recording in list(self._recordings):
@@ -240,14 +268,20 @@ class Recorder:
 
     # -- orders -----------------------------------------------------------------------------------------------------
 
-    def _take_orders(self) -> bool:
-        """Carry out what needs no frames; True when the journal must be durable before anything else."""
+    def _take_orders(self, now_us: int) -> bool:
+        """Carry out what needs no frames; True when the journal must be durable before anything else. What was ordered
+        under a policy that the card does not know yet waits until it does."""
         urgent = False
         while self._orders:
-            order = self._orders.popleft()
+            order = self._orders[0]
+            if isinstance(order, PolicyOrder) and not self._change_policy(order, now_us):
+                return urgent
+            self._orders.popleft()
             if isinstance(order, JournalOrder):
                 self._journal.add(self._with_context(order.record, order.private))
                 self._last_ticket = order.ticket
+            elif isinstance(order, FaultOrder):
+                self._journal.add(order.fault)
             elif isinstance(order, OpenOrder):
                 self._open(order)
                 urgent = True
@@ -256,7 +290,7 @@ class Recorder:
             elif isinstance(order, CloseAllOrder):
                 self._close_all(order.how, order.at_us)
                 self._end_reason = order.how
-            else:
+            elif not isinstance(order, PolicyOrder):
                 self._take_note(order)
         return urgent
 
@@ -304,14 +338,56 @@ class Recorder:
             self._card_refused(failure, now_us)
             self._journal_retry_us = now_us + RETRY_US
             return False
-        self._journal_retry_us = 0
         self._storage_works(now_us)
         return True
 
     def _sync_journal(self) -> None:
         self._journal.sync()
+        self._journal_settled()
+
+    def _journal_settled(self) -> None:
+        """Every line taken so far is durable."""
         self._pending_since_us = NEVER_US
+        self._journal_retry_us = 0
         self.durable_ticket = self._last_ticket
+
+    # -- the policy -------------------------------------------------------------------------------------------------
+
+    def _change_policy(self, order: PolicyOrder, now_us: int) -> bool:
+        """Keep the documents, then begin an epoch under the new policy; False while the card refuses one of them."""
+        assert not self._recordings, "a policy changes between recordings"
+        if now_us < self._policy_retry_us:
+            return False
+        try:
+            self._begin_under(order)
+        except CannotPersist as failure:
+            self._card_refused(failure, now_us)
+            self._policy_retry_us = now_us + RETRY_US
+            return False
+        self._policy_retry_us = 0
+        self._storage_works(now_us)
+        return True
+
+    def _begin_under(self, order: PolicyOrder) -> None:
+        in_force, facts = order.in_force, self._facts
+        bundle = in_force.bundle
+        self._documents.keep(layout.POLICY, layout.policy_file, bundle.document)
+        self._documents.keep(layout.POLICY, layout.bundle_file, bundle.data)
+        self._journal.change(
+            Boot(
+                epoch="000000",
+                previous=None,
+                reason="policy-changed",
+                certificate_sha256=facts.certificate_sha256,
+                policy=bundle.name,
+                bundle_sha256=bundle.file_sha256,
+                software=facts.software,
+                context=in_force.context.seal_context(state_facts(order.state), self._entropy(16)),
+            )
+        )
+        self._journal_settled()
+        self._footage, self._context = in_force.footage, in_force.context
+        self._facts = msgspec.structs.replace(facts, policy=bundle.name)
 
     # -- recordings -------------------------------------------------------------------------------------------------
 
@@ -500,7 +576,8 @@ class Recorder:
             return
         self._space_due_us = now_us + SPACE_EVERY_US
         try:
-            room = self._disk.free_bytes() >= self._full_below_bytes
+            self.free_bytes = self._disk.free_bytes()
+            room = self.free_bytes >= self._full_below_bytes
             ready = room and (self._reserve.held or self._hold_reserve())
         except CannotPersist as failure:
             self._card_refused(failure, now_us)
@@ -562,9 +639,12 @@ class Recorder:
     def _next_wake_us(self, now_us: int) -> int:
         if self._ended:
             return NEVER_US
-        if self._orders or (self._to_recover and self._end_reason is None):
+        waits = bool(self._orders) and isinstance(self._orders[0], PolicyOrder)
+        if not waits and (self._orders or (self._to_recover and self._end_reason is None)):
             return now_us
         soonest = self._space_due_us
+        if waits:
+            soonest = min(soonest, max(self._policy_retry_us, now_us + POLL_US))
         if self._journal.has_pending:
             due_us = self._journal_retry_us or min(self._pending_since_us, now_us) + JOURNAL_SYNC_US
             soonest = min(soonest, due_us)

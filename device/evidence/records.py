@@ -332,15 +332,18 @@ class Provisioned(
 
 
 class Boot(Record, frozen=True, tag="boot"):
-    """The first line of ours in an epoch. `state` is the policy machine's initial state, as JSON."""
+    """The first line of ours in an epoch. `reason`: start, write-failed, policy-changed. `bundle_sha256`: of the file in
+    which the agency signed the policy. `context` seals the policy machine's state as this boot, or the policy in force
+    since, began; it is repeated after a failed write."""
 
     epoch: Annotated[str, msgspec.Meta(pattern=r"^[0-9]{6}\Z")]
     previous: PreviousEpoch | None
     reason: Word
     certificate_sha256: Digest
     policy: PolicyName
+    bundle_sha256: Digest
     software: Software
-    state: Annotated[str, msgspec.Meta(max_length=4000)]
+    context: SealedContext | None
 
 
 class Step(Record, frozen=True, tag="step"):

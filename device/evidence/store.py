@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from device.errors import CannotPersist, CardFull
 from device.evidence import layout
-from device.evidence.disk import Disk
+from device.evidence.disk import Disk, abandon
 
 CLOSING_BYTES = 4 * 1024 * 1024
 """Closing records, the journal's lines and the file system's own needs, with room to spare."""
@@ -51,24 +51,42 @@ def make_folders(disk: Disk) -> None:
     disk.sync_folder("")
 
 
-def keep_document(disk: Disk, folder: str, path_of: Callable[[str, int], str], document: bytes) -> str:
-    """Write a document under its digest unless it is there; durable on return. Its SHA-256 in hex.
+class Documents:
+    """Keeps documents on the card, each under its digest. What was on the card at the start is durable by then.
 
-    What a power loss left under that name is not touched: the document goes under the next.
+    A file whose writing a power loss cut short, or failed, keeps its name and is not touched: the document goes under
+    the next. A name that failed since the start is not believed either, as it may read well and not be durable.
     """
-    sha256 = hashlib.sha256(document).hexdigest()
-    for attempt in range(layout.DOCUMENT_ATTEMPTS):
-        path = path_of(sha256, attempt)
-        if disk.size(path) is None:
-            file = disk.create(path)
+
+    def __init__(self, disk: Disk) -> None:
+        self._disk = disk
+        self._failed: set[str] = set()
+
+    def keep(self, folder: str, path_of: Callable[[str, int], str], document: bytes) -> str:
+        """Write a document unless it is there; durable on return. Its SHA-256 in hex."""
+        sha256 = hashlib.sha256(document).hexdigest()
+        for attempt in range(layout.DOCUMENT_ATTEMPTS):
+            path = path_of(sha256, attempt)
+            if path in self._failed:
+                continue
+            if self._disk.size(path) is None:
+                self._write(folder, path, document)
+                return sha256
+            if _reads_as(self._disk, path, document):
+                return sha256
+        raise CannotPersist(f"{path_of(sha256, 0)}: {layout.DOCUMENT_ATTEMPTS} writes failed; use another card")
+
+    def _write(self, folder: str, path: str, document: bytes) -> None:
+        file = self._disk.create(path)
+        try:
             file.append(document)
             file.sync()
-            file.close()
-            disk.sync_folder(folder)
-            return sha256
-        if _reads_as(disk, path, document):
-            return sha256
-    raise CannotPersist(f"{path_of(sha256, 0)}: {layout.DOCUMENT_ATTEMPTS} writes were cut short; use another card")
+            self._disk.sync_folder(folder)
+        except CannotPersist:
+            self._failed.add(path)
+            abandon(file)
+            raise
+        file.close()
 
 
 def _reads_as(disk: Disk, path: str, document: bytes) -> bool:

@@ -33,7 +33,7 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
 
 
-class _Shown(msgspec.Struct, frozen=True, kw_only=True):
+class Shown(msgspec.Struct, frozen=True, kw_only=True):
     """Every text in it is printable, wherever it came from."""
 
     def __post_init__(self) -> None:
@@ -43,7 +43,7 @@ class _Shown(msgspec.Struct, frozen=True, kw_only=True):
                 msgspec.structs.force_setattr(self, field, printable(value))
 
 
-class Finding(_Shown, frozen=True, kw_only=True):
+class Finding(Shown, frozen=True, kw_only=True):
     """One thing that is not as it should be, or that a reader should know.
 
     `question` is the answer it bears on; `note` bears on none. `offset_s` counts from the recording's first frame to the
@@ -68,7 +68,7 @@ class Finding(_Shown, frozen=True, kw_only=True):
         }[self.question]
 
 
-class Answers(_Shown, frozen=True, kw_only=True):
+class Answers(Shown, frozen=True, kw_only=True):
     """`content`, `signer`, `extent`, `time`, `read`: each a verdict and the sentence that explains it."""
 
     content: Content
@@ -106,7 +106,7 @@ class Answers(_Shown, frozen=True, kw_only=True):
         return words[self.extent]
 
 
-class RecordingVerdict(_Shown, frozen=True, kw_only=True):
+class RecordingVerdict(Shown, frozen=True, kw_only=True):
     """A recording's answers, and the facts of its ledger. Times in µs of the boot clock, `seconds` of video.
 
     `missing`: frames that signed gap records account for, by cause (`camera`: they never came)."""
@@ -133,7 +133,7 @@ class RecordingVerdict(_Shown, frozen=True, kw_only=True):
     continues: str | None = None
 
 
-class CardVerdict(_Shown, frozen=True, kw_only=True):
+class CardVerdict(Shown, frozen=True, kw_only=True):
     """Everything under one path. `foreign`: files that are none of ours, listed and not judged."""
 
     path: str

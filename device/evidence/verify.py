@@ -239,9 +239,9 @@ def _foreign(card: Path) -> Iterator[str]:
     for name in _names(card / layout.JOURNAL):
         if layout.epoch_number(name) is None:
             yield f"{layout.JOURNAL}/{name}"
-    for folder, suffix in ((layout.IDENTITY, ".der"), (layout.POLICY, ".toml")):
+    for folder, suffixes in ((layout.IDENTITY, (".der",)), (layout.POLICY, (".toml", ".bundle"))):
         for name in _names(card / folder):
-            if layout.document_digest(name) is None or not name.endswith(suffix):
+            if layout.document_digest(name) is None or not name.endswith(suffixes):
                 yield f"{folder}/{name}"
     ours = {layout.INIT, layout.LEDGER, *map(layout.recovery_file, range(layout.MAX_RECOVERIES))}
     for folder in _names(card / layout.EVIDENCE):

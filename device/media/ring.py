@@ -166,15 +166,16 @@ class Ring:
             if self._audio and self._audio[-1].at_us >= from_us:
                 self._audio = deque(_flagged(packet, flags, from_us) for packet in self._audio)
 
-    def clear(self) -> None:
-        """Drop everything that no recording claims. The memory is released, not erased (E6).
+    def clear(self, sound_only: bool = False) -> None:
+        """Drop everything that no recording claims, or only its sound. The memory is released, not erased (E6).
 
         What is left is for the recordings that claim it now: no later claim reaches back past this.
         """
         with self._lock:
-            for gop in list(self._gops):
-                self._trim(gop)
-            self._forgotten = self._next_video - 1
+            if not sound_only:
+                for gop in list(self._gops):
+                    self._trim(gop)
+                self._forgotten = self._next_video - 1
             claimed = [packet for packet in self._audio if self._audio_claimed(packet)]
             self.payload_bytes -= sum(len(p.data) for p in self._audio) - sum(len(p.data) for p in claimed)
             self._audio = deque(claimed)

@@ -1,0 +1,119 @@
+"""What the control loop looks at by itself, and what it learns: silent parts, a clock that steps or is not set, a card
+that hangs or fills. Control thread; nothing here waits.
+"""
+
+from typing import Protocol
+
+from device.clock import Clock
+from device.media.ring import Ring
+from device.policy.inputs import ClockStepped, FaultChanged, Input, LevelChanged
+
+SILENT_CAMERA_US = 1_500_000
+SILENT_MICROPHONE_US = 3_000_000
+HUNG_CARD_US = 3_000_000
+"""A recorder that has work and has not come round for so long waits for the card."""
+ACTIVATION_LIMIT_US = 3_000_000
+"""An activation whose journal line is not durable by then is a fault with a cue."""
+CLOCK_STEP_US = 500_000
+"""Wall time that moves so far against the boot clock has been set, not disciplined."""
+STORAGE_LOW_H = 1
+"""In the middle of a shift; at its start the policy says how many hours there must be."""
+
+
+class Writing(Protocol):
+    """What is looked at of the recorder."""
+
+    @property
+    def busy(self) -> bool: ...
+
+    turned_us: int
+    durable_ticket: int
+    free_bytes: int | None
+
+
+class Watch:
+    """`recording_bps`: what an hour of recording takes, in bits a second."""
+
+    def __init__(
+        self, clock: Clock, ring: Ring, recorder: Writing, *, has_microphone: bool, recording_bps: int
+    ) -> None:
+        self._clock = clock
+        self._ring = ring
+        self._recorder = recorder
+        self._has_microphone = has_microphone
+        self._recording_bps = recording_bps
+        self._started_us = clock.now_us()
+        self._wall_minus_boot_us = clock.wall().utc_us - clock.now_us()
+        self._activation: tuple[int, int] | None = None
+        self._storage_wanted_h = STORAGE_LOW_H
+        self._storage_low = False
+        self._faults: set[str] = set()
+        self._learned: list[Input] = []
+
+    def shift_begins(self, storage_hours: int) -> None:
+        """A shift begins with room for the hours that the policy asks for (R3); later less will do."""
+        self._storage_wanted_h = storage_hours
+
+    def activated(self, ticket: int) -> None:
+        """The journal's line of this ticket must be durable soon."""
+        self._activation = (ticket, self._clock.now_us())
+
+    @property
+    def camera_failed(self) -> bool:
+        return "camera" in self._faults
+
+    def look(self, now_us: int) -> list[Input]:
+        """What has changed since the last look."""
+        self._look_at_parts(now_us)
+        self._look_at_clock(now_us)
+        self._look_at_storage(now_us)
+        self._look_at_activation(now_us)
+        learned, self._learned = self._learned, []
+        return learned
+
+    def _look_at_parts(self, now_us: int) -> None:
+        self._set_fault("camera", self._silent(self._ring.newest_video_us, now_us, SILENT_CAMERA_US), now_us)
+        held_up = self._recorder.busy and now_us - self._recorder.turned_us > HUNG_CARD_US
+        self._set_fault("card", held_up, now_us)
+        if self._has_microphone:
+            silent = self._silent(self._ring.newest_audio_us, now_us, SILENT_MICROPHONE_US)
+            self._set_fault("microphone", silent, now_us)
+
+    def _silent(self, newest_us: int | None, now_us: int, limit_us: int) -> bool:
+        return now_us - (self._started_us if newest_us is None else newest_us) > limit_us
+
+    def _look_at_clock(self, now_us: int) -> None:
+        """A step of wall time is never silent (E8)."""
+        wall = self._clock.wall()
+        offset_us = wall.utc_us - self._clock.now_us()
+        step_us = offset_us - self._wall_minus_boot_us
+        self._wall_minus_boot_us = offset_us
+        if abs(step_us) >= CLOCK_STEP_US:
+            self._learned.append(ClockStepped(at_us=now_us, step_us=step_us))
+        self._set_fault("clock", not wall.synchronised, now_us)
+
+    def _look_at_storage(self, now_us: int) -> None:
+        free_bytes = self._recorder.free_bytes
+        if free_bytes is None:
+            return
+        low = free_bytes < self._storage_wanted_h * 3600 * self._recording_bps // 8
+        if not low:
+            self._storage_wanted_h = min(self._storage_wanted_h, STORAGE_LOW_H)
+        if low != self._storage_low:
+            self._storage_low = low
+            self._learned.append(LevelChanged(at_us=now_us, part="storage", level="low" if low else "good"))
+
+    def _look_at_activation(self, now_us: int) -> None:
+        if self._activation is None:
+            return
+        ticket, at_us = self._activation
+        if self._recorder.durable_ticket >= ticket:
+            self._activation = None
+            self._set_fault("journal", False, now_us)
+        elif now_us - at_us > ACTIVATION_LIMIT_US:
+            self._set_fault("journal", True, now_us)
+
+    def _set_fault(self, part: str, present: bool, now_us: int) -> None:
+        if present != (part in self._faults):
+            self._faults ^= {part}
+            self._learned.append(FaultChanged(at_us=now_us, part=part, present=present))
