@@ -6,7 +6,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 SEED ?= 1
 
-.PHONY: help demo test check format bench power-cuts flips clean
+.PHONY: help demo test check format bench power-cuts flips policy-million clean
 
 help:
 	@sed -n 's/^## //p' Makefile
@@ -49,6 +49,10 @@ power-cuts: $(READY)
 ## make flips       thousands of random byte flips over every file of a card
 flips: $(READY)
 	BODYCAM_FLIPS=10000 $(BIN)/python -m pytest tests/test_alterations.py
+
+## make policy-million  a million random inputs to the policy machine, under every profile and policies drawn
+policy-million: $(READY)
+	BODYCAM_INPUTS=1000000 BODYCAM_SEED=$(SEED) $(BIN)/python -m pytest -s tests/test_policy_random.py -k many_inputs
 
 ## make clean       remove what these commands made
 clean:

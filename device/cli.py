@@ -1,6 +1,6 @@
 """`bodycam …`: the daemon on a device, and the readers on a laptop.
 
-Exit status: 0 as asked and intact; 1 content altered; 2 usage, configuration or a missing file; 3 signer not trusted;
+Exit status: 0 as asked and intact; 1 content altered, or the audit fails; 2 usage, configuration or a missing file; 3 signer not trusted;
 4 content and signer good, extent unproven; 70 a fault of this program; 74 its output can't be written; 78 a
 configuration that the daemon can't start with.
 """
@@ -27,7 +27,8 @@ _EXPORT_EXAMPLE = (
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    options = _parser().parse_args(arguments)
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    options = _parser(lean=given[:1] == ["daemon"]).parse_args(given)
     run: Callable[[argparse.Namespace], int] = options.run
     try:
         return run(options)
@@ -48,7 +49,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return EXIT_OUR_FAULT
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(*, lean: bool = False) -> argparse.ArgumentParser:
+    """Every command; `lean`: without those whose arguments bring in what the daemon never needs."""
     parser = argparse.ArgumentParser(prog="bodycam", description=__doc__, formatter_class=_Formatter)
     parser.add_argument("--version", action="version", version=f"bodycam {version('bodycam')}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
@@ -76,7 +78,20 @@ def _parser() -> argparse.ArgumentParser:
     export.add_argument("-o", "--output", type=Path, required=True, metavar="FILE.mp4")
     export.add_argument("--force", action="store_true", help="replace FILE.mp4 if it is there")
     export.add_argument("--json", action="store_true", help="for programs")
+    if not lean:
+        _add_policy_and_audit(commands)
     return parser
+
+
+def _add_policy_and_audit(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    from device.audit_commands import add_audit_commands, add_explain_command
+    from device.policy_commands import add_policy_commands
+    from device.policy_signing import add_sign_command
+
+    policy = add_policy_commands(commands, _command)
+    add_explain_command(policy, _command)
+    add_sign_command(policy)
+    add_audit_commands(commands, _command)
 
 
 class _Formatter(argparse.RawDescriptionHelpFormatter):

@@ -19,26 +19,20 @@ from device.evidence.records import RecordingOpened, Segment
 from device.evidence.verdicts import EXIT_ALTERED, EXIT_WRONG_KEY, CardVerdict, Finding, RecordingVerdict, worst
 from device.evidence.verify import Opener, Progressing, is_recording, total_bytes, verify
 from device.service.status import read_status
+from device.terminal import Output, print_json
 
 _COLOURS = {0: "green", 1: "bold red", 2: "magenta", 3: "magenta", 4: "yellow"}
-
-
-class _Console(Console):
-    """Standard output. One that was closed early is the command's to report, not rich's."""
-
-    def on_broken_pipe(self) -> None:
-        raise BrokenPipeError
 
 
 def show_status(path: Path, *, as_json: bool) -> int:
     status = read_status(path)
     if as_json:
-        _print_json(status)
+        print_json(status)
         return 0
     table = Table.grid(padding=(0, 2))
     for key, value in msgspec.to_builtins(status).items():
         table.add_row(key, escape(", ".join(value) or "none" if isinstance(value, list | tuple) else str(value)))
-    _Console().print(table)
+    Output().print(table)
     return 0
 
 
@@ -47,9 +41,9 @@ def show_verification(paths: list[Path], trust: Path, identity: Path | None, hea
     opener = _opener(Identity(identity)) if identity is not None else None
     verdicts = [_verified(path, anchors, opener, head, quiet=as_json) for path in paths]
     if as_json:
-        _print_json(verdicts)
+        print_json(verdicts)
     else:
-        console = _Console()
+        console = Output()
         for verdict in verdicts:
             _show_card(console, verdict)
     return worst([verdict.exit_status for verdict in verdicts])
@@ -77,9 +71,9 @@ def show_export(recording: Path, identity_path: Path, trust: Path | None, output
             written = write_mp4(recording, opened, segments, identity, output, advance)
     status = _export_status(judged, trusted=trust is not None)
     if as_json:
-        _print_json({"recording": judged, "output": str(output) if written else None, "bytes": written})
+        print_json({"recording": judged, "output": str(output) if written else None, "bytes": written})
     else:
-        console = _Console()
+        console = Output()
         _show_recording(console, judged if trust is not None else _without_signer(judged, status))
         why = judged.answers.read_said if judged.answers.content == "matches" else judged.answers.content_said
         said = f"{output}: {written} bytes" if written else f"nothing written: {why}"
@@ -201,7 +195,3 @@ def _progress(total: int, what: str, *, quiet: bool) -> Iterator[Progressing]:
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task(what, total=total)
         yield lambda count: bar.advance(task, count)
-
-
-def _print_json(what: object) -> None:
-    sys.stdout.write(msgspec.json.format(msgspec.json.encode(what)).decode() + "\n")

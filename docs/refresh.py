@@ -11,21 +11,24 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args, get_origin
+from types import UnionType
+from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_origin
 
 import msgspec
 
 from device.config import Configuration
-from device.controls.indicators import CUES
 from device.errors import CannotPersist
 from device.evidence import layout
 from device.evidence.envelope import open_line
 from device.evidence.records import Record
 from device.policy import commands as do
 from device.policy import inputs as on
+from device.policy import signals
+from device.policy.differences import KEYS
 from device.policy.gestures import Told
-from device.policy.machine import TABLE, Event, Moment, Phase, State
+from device.policy.machine import TABLE
 from device.policy.model import Policy, parse_policy
+from device.policy.state import RESTING, Deadlines, Event, Explaining, Moment, Phase, State
 from hw_sim.agency import Agency
 from hw_sim.disk import TwinDisk
 from hw_sim.virtual import VirtualDevice
@@ -40,23 +43,54 @@ _CUT_AGE = 44
 # -- the policy machine ---------------------------------------------------------------------------------------------
 
 
-def _came(event: Event) -> on.Input | None:
-    came: Mapping[Event, on.Input] = {
-        Event.ZONE_ENTERED: on.ZoneEntered(at_us=1, zone="school"),
-        Event.READINESS: on.Readiness(at_us=1, ready=False, reason="storage-full"),
-        Event.FAULT_CHANGED: on.FaultChanged(at_us=1, part="camera", present=True),
-        Event.PRE_EVENT_HAD: on.PreEventHad(at_us=1, recording=1, had_us=1),
-        Event.RECORDER_CLOSED: on.RecorderClosed(at_us=1, recording=1, how="failed"),
-        Event.CLOCK_STEPPED: on.ClockStepped(at_us=1, step_us=1),
-        Event.SHUTDOWN_ASKED: on.ShutdownAsked(at_us=1),
-    }
-    return came.get(event)
+class Case(NamedTuple):
+    """An event as it may come, and what is different in the state before it."""
+
+    came: on.Input | None = None
+    before: Mapping[str, object] = {}
 
 
-def reaction(policy: Policy, event: Event, phase: Phase) -> tuple[Phase, list[str]]:
+_AT_US = 100_000_000
+_DUE = Deadlines(*[_AT_US] * len(Deadlines.__struct_fields__))
+# The first of an event's cases stands in the table, all of them in the diagram. An event that is not here has one case.
+_CASES: Mapping[Event, tuple[Case, ...]] = {
+    Event.MUTE_OVER: (Case(before={"muted": True}),),
+    Event.NOTICE_OVER: (Case(before={"deadlines": _DUE}),),
+    Event.JUSTIFY_OVER: (Case(before={"zone": "private"}),),
+    Event.COUNTED: (Case(before={"explaining": Explaining(1)}),),
+    Event.COUNT_OVER: (Case(before={"explaining": Explaining(1, presses=1)}),),
+    Event.REASON_OVER: (Case(before={"explaining": Explaining(1)}),),
+    Event.ZONE_ENTERED: (
+        Case(on.ZoneEntered(at_us=_AT_US, zone="private")),
+        Case(on.ZoneEntered(at_us=_AT_US, zone="street"), {"zone": "private", "paused_by_zone": True}),
+    ),
+    Event.TRIGGERED: (Case(on.Triggered(at_us=_AT_US, trigger="holster", category="use-of-force")),),
+    Event.SLEEP_SWITCHED: (
+        Case(on.SleepSwitched(at_us=_AT_US, on=True)),
+        Case(on.SleepSwitched(at_us=_AT_US, on=False)),
+    ),
+    Event.ASSIGNED: (Case(on.Assigned(at_us=_AT_US, officer="b-1", role="officer", unit="", shift="")),),
+    Event.LEVEL_CHANGED: (Case(on.LevelChanged(at_us=_AT_US, part="battery", level="low")),),
+    Event.READINESS: (Case(on.Readiness(at_us=_AT_US, ready=False, reason="storage-full")),),
+    Event.FAULT_CHANGED: (Case(on.FaultChanged(at_us=_AT_US, part="camera", present=True)),),
+    Event.PRE_EVENT_HAD: (Case(on.PreEventHad(at_us=_AT_US, recording=1, had_us=1)),),
+    Event.RECORDER_CLOSED: (Case(on.RecorderClosed(at_us=_AT_US, recording=1, how="failed")),),
+    Event.CLOCK_STEPPED: (Case(on.ClockStepped(at_us=_AT_US, step_us=1)),),
+    Event.SHUTDOWN_ASKED: (Case(on.ShutdownAsked(at_us=_AT_US)),),
+}
+
+
+def cases(event: Event) -> tuple[Case, ...]:
+    return _CASES.get(event, (Case(),))
+
+
+def reaction(policy: Policy, event: Event, phase: Phase, case: Case) -> tuple[Phase, list[str]]:
     """What the table's action does in a phase, under the first profile: the next phase, and the commands in words."""
-    state = State(now_us=100_000_000, zone="street", phase=phase, recording=1, muted=event is Event.MUTE_OVER)
-    moment = Moment(state, policy, 100_000_000, 100_000_000, told=Told("press", 99_000_000), came=_came(event))
+    state = State(now_us=_AT_US, zone="street", phase=phase, recording=1, category="officer-discretion")
+    state = msgspec.structs.replace(state, **case.before)
+    if state.explaining is not None and phase in RESTING:
+        state = msgspec.structs.replace(state, explaining=msgspec.structs.replace(state.explaining, closed=True))
+    moment = Moment(state, policy, _AT_US, _AT_US, told=Told("press", _AT_US), came=case.came)
     after, commands = TABLE[event][phase](moment)
     return after.phase, [_words(command) for command in commands]
 
@@ -72,6 +106,10 @@ def _words(command: do.Command) -> str:
             return f"stage {command.stage}"
         case do.Note():
             return f"note {command.what}"
+        case do.Prompt() | do.Lapse():
+            return f"{kind} {command.about}"
+        case do.Deny():
+            return f"deny {command.what}"
         case _:
             return kind
 
@@ -82,7 +120,7 @@ def policy_table(policy: Policy) -> str:
     for event in Event:
         cells = []
         for phase in Phase:
-            after, words = reaction(policy, event, phase)
+            after, words = reaction(policy, event, phase, cases(event)[0])
             moved = "" if after is phase else f" → **{after.value}**"
             cells.append((", ".join(words) + moved).strip() or "–")
         lines.append(f"| {event.value} | {' | '.join(cells)} |")
@@ -91,14 +129,21 @@ def policy_table(policy: Policy) -> str:
 
 def policy_diagram(policy: Policy) -> str:
     edges: dict[tuple[Phase, Phase], list[str]] = {}
-    for event in Event:
-        for phase in Phase:
-            after, _ = reaction(policy, event, phase)
-            if after is not phase:
-                edges.setdefault((phase, after), []).append(event.value)
+    every = [
+        (event, Case(case.came, {**case.before, "sleep_wanted": asleep}), phase)
+        for event in Event
+        for case in cases(event)
+        for asleep in (False, True)
+        for phase in Phase
+    ]
+    for event, case, phase in every:
+        after, _ = reaction(policy, event, phase, case)
+        causes = edges.setdefault((phase, after), [])
+        if event.value not in causes:
+            causes.append(event.value)
     lines = ["```mermaid", "stateDiagram-v2", "    [*] --> idle"]
     lines += [f"    {_id(phase)}: {phase.value}" for phase in Phase]
-    lines += [f"    {_id(a)} --> {_id(b)}: {', '.join(events)}" for (a, b), events in edges.items()]
+    lines += [f"    {_id(a)} --> {_id(b)}: {', '.join(events)}" for (a, b), events in edges.items() if a is not b]
     return "\n".join([*lines, "```"]) + "\n"
 
 
@@ -106,9 +151,23 @@ def _id(phase: Phase) -> str:
     return phase.value.replace("-", "_")
 
 
+# -- lights and cues ------------------------------------------------------------------------------------------------
+
+
+def light_table() -> str:
+    """The rows of the lights, in their order; an empty cell: the row does not speak for that light."""
+    lines = ["| | state | recording light | ready light | what it means |", "|---|---|---|---|---|"]
+    for number, row in enumerate(signals.INDICATIONS, 1):
+        shown = [pattern.looks if pattern else "" for pattern in (row.recording, row.ready)]
+        lines.append(f"| {number} | {row.name} | {shown[0]} | {shown[1]} | {row.meaning} |")
+    return "\n".join(lines) + "\n"
+
+
 def cue_table() -> str:
-    lines = ["| cue | pulses | each | apart |", "|---|---|---|---|"]
-    lines += [f"| {name} | {p.count} | {p.on_ms} ms | {p.off_ms} ms |" for name, p in CUES.items()]
+    lines = ["| cue | vibration | buzzer | priority | what it means |", "|---|---|---|---|---|"]
+    for name, cue in signals.CUES.items():
+        felt, heard = signals.in_words(cue.vibration), signals.in_words(cue.buzzer)
+        lines.append(f"| {name} | {felt} | {heard} | {cue.priority} | {cue.meaning} |")
     return "\n".join(lines) + "\n"
 
 
@@ -120,7 +179,11 @@ def table_keys(into: type) -> Iterator[tuple[str, Any, msgspec.structs.FieldInfo
     for field in msgspec.structs.fields(into):
         kind, _ = _plain(field.type)
         if get_origin(kind) is dict:
-            for key, entry, info in table_keys(get_args(kind)[1]):
+            entries, _ = _plain(get_args(kind)[1])
+            if not issubclass(entries, msgspec.Struct):
+                yield f"{field.encode_name}.NAME", get_args(kind)[1], field
+                continue
+            for key, entry, info in table_keys(entries):
                 yield f"{field.encode_name}.NAME.{key}", entry, info
         elif isinstance(kind, type) and issubclass(kind, msgspec.Struct):
             for key, entry, info in table_keys(kind):
@@ -131,7 +194,7 @@ def table_keys(into: type) -> Iterator[tuple[str, Any, msgspec.structs.FieldInfo
 
 def _plain(kind: Any) -> tuple[Any, list[msgspec.Meta]]:
     metas: list[msgspec.Meta] = []
-    while get_origin(kind) is Annotated:
+    while get_origin(kind) in (Annotated, Union, UnionType):
         kind, *more = get_args(kind)
         metas += [meta for meta in more if isinstance(meta, msgspec.Meta)]
     return kind, metas
@@ -162,6 +225,8 @@ def bounds(kind: Any) -> str:
 
 
 def default(info: msgspec.structs.FieldInfo) -> str:
+    if info.default is None or info.default_factory is not msgspec.NODEFAULT:
+        return "none"
     if info.default is msgspec.NODEFAULT:
         return "must be given"
     return f"`{json.dumps(info.default)}`"
@@ -190,7 +255,9 @@ CONFIGURATION: Mapping[str, tuple[str, str]] = {
     "identity.key": ("path", "its private key, PEM, not encrypted: development only"),
     "identity.provisioning": ("path", "the agency's signed statement about this device, one line"),
     "identity.provisioner": ("path", "the certificate of the one who signed the statement, DER"),
-    "policy.file": ("path", "the policy document; see [the policy](design/policy.md)"),
+    "policy.bundle": ("path", "the policy that the agency offers, signed; it may be replaced while the daemon runs"),
+    "policy.anchor": ("path", "the agency's CA certificate, PEM: a policy is taken only under it"),
+    "policy.kept": ("path", "the daemon's own copy of the bundle in force, in a folder that it may write"),
     "recipients.footage": ("–", "who can open pictures and sound: age recipients"),
     "recipients.context": ("–", "who can open category, zone and reasons: age recipients"),
     "camera.width": ("pixels", "of the picture"),
@@ -205,39 +272,61 @@ CONFIGURATION: Mapping[str, tuple[str, str]] = {
     "board.ready_light": ("BCM number", "the light that the wearer sees"),
     "board.buzzer": ("BCM number", "on while a cue sounds"),
     "board.vibration": ("BCM number", "on while a cue is felt"),
+    "board.sleep_switch": ("BCM number", "the sleep switch's line; it closes to ground while it is on"),
+    "board.battery_low": ("BCM number", "the power supply pulls this line to ground while the battery is low"),
+    "board.battery_critical": ("BCM number", "the same, while it is nearly empty"),
     "board.debounce_ms": ("ms", "after an edge that counted, no other counts for so long"),
+    "board.stuck_after_s": (
+        "s",
+        "a button, or a momentary trigger, that is held for longer is stuck: a fault until it is let go",
+    ),
+    "board.chatter_edges": (
+        "a second",
+        "a line that changes more often is broken: a fault until it has been quiet for 2 s",
+    ),
+    "switches.zones.NAME": (
+        "BCM number",
+        "the zone switch's line for this zone of the policy's; it closes to ground. The strictest zone is listed first",
+    ),
+    "triggers.NAME.line": ("BCM number", "the trigger's line: a holster, a light bar, a panic button"),
+    "triggers.NAME.category": ("–", "the category of the policy's that it stands for"),
+    "triggers.NAME.active": ("–", "the level that means that it is active; the line is pulled to the other"),
+    "triggers.NAME.momentary": ("–", "whether it is never active for long, so that one that stays active is stuck"),
+    "assignment.file": ("path", "who wears the camera; there need be no such file"),
     "service.status_file": ("path", "what `bodycam status` reads; on a file system in memory"),
 }
 
-POLICY_DOCUMENT: Mapping[str, tuple[str, str]] = {
-    "id": ("–", "the policy's name"),
-    "version": ("–", "counts up"),
-    "title": ("–", "for people"),
-    "initial_zone": ("–", "the zone at start; one of `zones`"),
-    "default_category": ("–", "the category of a start by double press"),
-    "override_category": ("–", "the category of an emergency start"),
-    "gestures.double_press_ms": ("ms", "most time between the leading edges of a double press"),
-    "gestures.stop_hold_ms": ("ms", "hold on record that asks for a stop"),
-    "gestures.emergency_hold_ms": ("ms", "hold on record, while idle, that starts; longer than `double_press_ms`"),
-    "gestures.mute_hold_ms": ("ms", "hold on function that mutes and unmutes"),
-    "pre_event.length_s": ("s", "how far back a recording reaches"),
-    "stop.confirm_s": ("s", "a stop that is not confirmed by then lapses"),
-    "stop.default_reason": ("–", "the reason of a stop"),
-    "post_event.length_s": ("s", "how long it goes on after a confirmed stop"),
-    "reminder.every_s": ("s", "a cue so often while recording, muted or paused"),
-    "mute.allowed": ("–", "whether sound may be muted"),
-    "mute.limit_s": ("s", "a mute ends by itself after so long"),
-    "mute.reason": ("–", "the reason of a mute"),
-    "pause.allowed": ("–", "whether a private pause is allowed"),
-    "pause.reason": ("–", "the reason of a pause, and of a stop in it"),
-    "zones.NAME.start": ("–", "whether a start is allowed in this zone"),
-    "zones.NAME.pre_event": ("–", "what is held in this zone before a start"),
-    "zones.NAME.override": ("–", "whether the emergency hold starts where `start` is `deny`"),
-    **{
-        f"{clause}.source": ("–", "where the clause comes from: law, model policy or manual")
-        for clause in ("gestures", "pre_event", "stop", "post_event", "reminder", "mute", "pause", "zones.NAME")
-    },
-}
+_UNITS = {"_ms": "ms", "_s": "s", "_hours": "h", "days": "days"}
+
+
+def policy_keys() -> str:
+    """Every table of a policy with what it says of itself, and its keys."""
+    plain, tables = [], []
+    for field in msgspec.structs.fields(Policy):
+        kind, _ = _plain(field.type)
+        arguments = get_args(kind)
+        entry = arguments[-1] if get_origin(kind) is dict else arguments[0] if get_origin(kind) is tuple else kind
+        if not issubclass(_plain(entry)[0], msgspec.Struct):
+            plain.append(_policy_key(field.encode_name, field.encode_name, field.type))
+            continue
+        heading = f"{field.encode_name}.NAME" if get_origin(kind) is dict else field.encode_name
+        named = f"`[{heading}]`" if get_origin(kind) is not tuple else f"`[[{heading}]]`"
+        tables += ["", f"{named}: {' '.join((entry.__doc__ or '').split())}", "", *_POLICY_HEAD]
+        tables += [
+            _policy_key(key.encode_name, f"{heading.replace('NAME', '*')}.{key.encode_name}", key.type)
+            for key in msgspec.structs.fields(entry)
+            if key.encode_name != "source"
+        ]
+    return "\n".join([*_POLICY_HEAD, *plain, *tables]) + "\n"
+
+
+_POLICY_HEAD = ("| key | what it is | unit | bounds |", "|---|---|---|---|")
+
+
+def _policy_key(name: str, path: str, kind: Any) -> str:
+    unit = next((unit for ending, unit in _UNITS.items() if name.endswith(ending)), "–")
+    subject = KEYS[path][0].format(name="NAME").rstrip(",") if path in KEYS else "–"
+    return f"| `{name}` | {subject} | {unit} | {bounds(kind)} |"
 
 
 def _configuration_type() -> type:
@@ -338,8 +427,9 @@ def made() -> dict[str, Callable[[], str]]:
     return {
         "policy-table": lambda: policy_table(policy),
         "policy-diagram": lambda: policy_diagram(policy),
+        "lights": light_table,
         "cues": cue_table,
-        "policy-keys": lambda: keys_page(Policy, POLICY_DOCUMENT),
+        "policy-keys": policy_keys,
         "configuration-keys": lambda: keys_page(_configuration_type(), CONFIGURATION),
     }
 

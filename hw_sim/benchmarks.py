@@ -8,6 +8,7 @@ import gc
 import json
 import os
 import platform
+import random
 import shutil
 import socket
 import statistics
@@ -21,6 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from device.policy.inputs import Input
     from hw_sim.agency import Bench
     from hw_sim.encoders import EncodedFrame
     from hw_sim.virtual import VirtualDevice
@@ -29,6 +31,8 @@ REPEATS = 5
 FULL_HD = {"width": 1920, "height": 1080, "rate_hz": 30, "bitrate_bps": 8_000_000}
 HALF_RATE = {**FULL_HD, "bitrate_bps": 4_000_000}
 EVICTIONS = 400_000
+BODYCAM = shutil.which("bodycam", path=str(Path(sys.executable).parent)) or "bodycam"
+STEPS = 200_000
 ALLOCATOR = {"MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_TRIM_THRESHOLD_": "65536", "MALLOC_ARENA_MAX": "1"}
 """As systemd/bodycam.service sets it."""
 
@@ -184,8 +188,7 @@ def verification() -> Figures:
         bench = device.bench
         files = sorted((bench.card / "evidence").glob("*/*.age"))
         size_mb = sum(f.stat().st_size for f in files) / 1e6
-        bodycam = shutil.which("bodycam", path=str(Path(sys.executable).parent)) or "bodycam"
-        ours = _timed([bodycam, "verify", str(bench.card), "--trust", str(bench.trust), "--json"])
+        ours = _timed([BODYCAM, "verify", str(bench.card), "--trust", str(bench.trust), "--json"])
         theirs = _timed(["sha256sum", *map(str, files)])
         return {
             "verify (MB/s)": size_mb / ours,
@@ -194,12 +197,34 @@ def verification() -> Figures:
         }
 
 
+def policy() -> Figures:
+    """Steps of the policy machine in a second of CPU: a mix, half of it edges, and time alone."""
+    from device.policy import inputs as on
+
+    return {
+        "policy steps a second of CPU, half of them edges": _steps_a_second(_mixed_inputs(STEPS)),
+        "policy steps a second of CPU, time alone": _steps_a_second([on.Tick(at_us=1000 * n) for n in range(STEPS)]),
+    }
+
+
+def auditing() -> Figures:
+    """`bodycam audit`, a whole process, of ten hours with sixty activations, 1 h 45 min of them recorded."""
+    from hw_sim.long_shift import write_shift
+
+    with tempfile.TemporaryDirectory() as folder:
+        bench = write_shift(_bench(Path(folder) / "bench", FULL_HD, audio=False))
+        keys = ["--trust", str(bench.trust), "--context-identity", str(bench.context_identity)]
+        return {"audit of a 10-hour shift, 60 activations (s)": _timed([BODYCAM, "audit", str(bench.card), *keys])}
+
+
 MEASUREMENTS: dict[str, Callable[[], Figures]] = {
     "pipeline": pipeline,
     "overhead": overhead,
     "memory": memory,
     "start": start,
     "verification": verification,
+    "policy": policy,
+    "auditing": auditing,
 }
 ONCE = {"memory", "overhead"}
 AIMS = {
@@ -225,6 +250,11 @@ AIMS = {
         "sha256sum (MB/s)": "",
         "verify / sha256sum, speed": "≥ 0.8",
     },
+    "policy": {
+        "policy steps a second of CPU, half of them edges": "≥ 100 000",
+        "policy steps a second of CPU, time alone": "≥ 100 000",
+    },
+    "auditing": {"audit of a 10-hour shift, 60 activations (s)": "≤ 5"},
 }
 
 
@@ -304,6 +334,43 @@ def _warm_muxer(keyframe: bytes) -> None:
     sets = parameter_sets(keyframe)
     assert sets is not None, "a keyframe has its parameter sets"
     Muxer(frame, sets, None).fragment(1, [frame], [], 33_333)
+
+
+def _mixed_inputs(count: int) -> "list[Input]":
+    """Edges, ticks, and of the rest a few each, up to 0.4 s apart; the same ones every time."""
+    from device.policy import inputs as on
+
+    source = random.Random(1)
+    at_us = 1_000_000_000
+    inputs: list[Input] = []
+    for _ in range(count):
+        at_us += source.randrange(400_000)
+        kind = source.random()
+        if kind < 0.5:
+            button, pressed = source.choice(("record", "function")), source.random() < 0.5
+            inputs.append(on.Edge(at_us=at_us, button=button, pressed=pressed))
+        elif kind < 0.85:
+            inputs.append(on.Tick(at_us=at_us))
+        elif kind < 0.9:
+            inputs.append(on.ZoneEntered(at_us=at_us, zone=source.choice(("street", "school", "private"))))
+        elif kind < 0.95:
+            inputs.append(on.Triggered(at_us=at_us, trigger="holster", category="use-of-force"))
+        else:
+            inputs.append(on.LevelChanged(at_us=at_us, part="battery", level=source.choice(("good", "low"))))
+    return inputs
+
+
+def _steps_a_second(inputs: "list[Input]") -> float:
+    from device.policy.machine import step
+    from device.policy.model import parse_policy
+    from device.policy.state import initial_state
+
+    policy = parse_policy(files("device.policy").joinpath("profiles", "first.toml").read_bytes())
+    state = initial_state(policy, 0)
+    begun = time.process_time()
+    for each in inputs:
+        state, _ = step(state, each, policy)
+    return len(inputs) / (time.process_time() - begun)
 
 
 def _timing(function: Callable[..., Any], spent: list[float]) -> Callable[..., Any]:
