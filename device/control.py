@@ -11,6 +11,8 @@ from collections import deque
 from collections.abc import Callable
 from typing import Protocol
 
+import msgspec
+
 from device.clock import NEVER_US, Clock, Wake
 from device.controls.board import Board
 from device.evidence.adoption import InForce
@@ -109,7 +111,8 @@ class Control:
         self._on_finished = on_finished
         self._mailbox: deque[Input] = deque()
         self._claims: dict[int, Claim] = {}
-        self._offered: InForce | None = None
+        self._offered: deque[InForce] = deque()
+        self._assigned: Assigned | None = None
         self._tickets = 0
         self._look_due_us = 0
         self._watchdog_due_us = 0
@@ -127,7 +130,7 @@ class Control:
 
     def offer_policy(self, offered: InForce) -> None:
         """A policy to take the place of the one in force, as soon as nothing is recorded. Never blocks."""
-        self._offered = offered
+        self._offered.append(offered)
         self._wake.ring()
 
     def run_once(self, now_us: int) -> int:
@@ -154,10 +157,9 @@ class Control:
 
     def _take_policy(self) -> None:
         """A policy changes between recordings, never inside one: what the old one let be held goes with it."""
-        offered = self._offered
-        if offered is None or self._mailbox or not at_rest(self.state):
+        if not self._offered or self._mailbox or not at_rest(self.state):
             return
-        self._offered = None
+        offered = self._offered.popleft()
         self._policy = offered.policy
         self._watch.shift_begins(offered.policy.readiness.storage_hours)
         self.state = under(self.state, offered.policy)
@@ -167,6 +169,8 @@ class Control:
         self._ring.set_capture(capture_flags(capture(self.state, self._policy)), self._clock.now_us())
         self._camera.force_keyframe()
         self._board.say_zone_again(offered.policy.activation.initial_zone)
+        if self._assigned is not None:
+            self.tell(msgspec.structs.replace(self._assigned, at_us=self._clock.now_us()))
         log.info("policy %s %d", offered.policy.id, offered.policy.version)
 
     # -- a step -----------------------------------------------------------------------------------------------------
@@ -180,6 +184,7 @@ class Control:
             fault = Fault(part=came.part, present=came.present, at_us=came.at_us, detail="")
             self._recorder.post(NoteOrder(self.state.recording, fault))
         if isinstance(came, Assigned):
+            self._assigned = came
             self._watch.shift_begins(self._policy.readiness.storage_hours)
         if isinstance(came, RecorderClosed):
             self._claims.pop(came.recording, None)

@@ -698,7 +698,7 @@ def short(tmp_path_factory: pytest.TempPathFactory) -> Bench:
 FACTS = ("input", "decisions", "state", "salt")
 
 
-@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     line=st.integers(0, 60),
     key=st.sampled_from(FACTS),

@@ -798,3 +798,24 @@ def test_a_power_cut_at_any_operation_of_a_live_change(tmp_path: Path, bench: Be
         assert {r.answers.content for r in verdict.recordings} == {"matches"}, said
         assert verdict.recordings[-1].verdict == "intact", (said, shown(verdict))
         shutil.rmtree(cut.bench.root)
+
+
+def test_who_was_refused_by_one_policy_is_assigned_by_the_next_that_names_the_role(bench: Bench) -> None:
+    def only_for(role: str, version: int) -> bytes:
+        document = policy_document(5, 1, version)
+        assert document.count(b"\nroles = []\n") == 1
+        return AGENCY.bundle(document.replace(b"\nroles = []\n", f'\nroles = ["{role}"]\n'.encode()))
+
+    bench.assignment.write_text('officer = "4711"\nrole = "officer"\nunit = "u"\nshift = "s"\n', "utf-8")
+    device = VirtualDevice(bench)
+    device.boot()
+    device.run(3)
+    assert device.daemon.control.state.wearer.officer == "4711"
+    bench.offered_policy.write_bytes(only_for("sergeant", 6))
+    device.run(5)
+    assert device.daemon.control.state.wearer == Wearer()
+    bench.offered_policy.write_bytes(only_for("officer", 7))
+    device.run(5)
+    assert device.daemon.control.state.wearer.officer == "4711"
+    device.stop()
+    assert verified(bench).exit_status == 0
