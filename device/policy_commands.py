@@ -19,6 +19,7 @@ from device.policy.model import Policy, parse_policy
 from device.policy.pages import BUILT, Line, Section, page
 from device.policy.schema import policy_schema
 from device.policy.signals import signals_for_people
+from device.terminal import print_json
 
 AddCommand = Callable[..., argparse.ArgumentParser]
 WHERE_FROM = "Where it comes from"
@@ -96,7 +97,7 @@ def check_policy(file: str, *, as_json: bool) -> int:
         "not_opened": len(policy.not_opened),
     }
     if as_json:
-        _print_json(facts)
+        print_json(facts)
         return 0
     said = f"{policy.id}, version {policy.version}; zones {', '.join(policy.zones)}"
     settled = f"conflicts settled: {len(policy.conflicts)}, sources not read: {len(policy.not_opened)}"
@@ -109,7 +110,7 @@ def show_policy(file: str, *, as_json: bool) -> int:
     sections = page(document.policy, signals_for_people())
     if as_json:
         policy = document.policy
-        _print_json({"policy": policy.id, "version": policy.version, "sha256": document.sha256, "sections": sections})
+        print_json({"policy": policy.id, "version": policy.version, "sha256": document.sha256, "sections": sections})
     elif sys.stdout.isatty():
         _show_on_terminal(sections)
     else:
@@ -120,7 +121,7 @@ def show_policy(file: str, *, as_json: bool) -> int:
 def compare_policies(before: str, after: str, *, as_json: bool) -> int:
     found = differences(read_document(before).policy, read_document(after).policy)
     if as_json:
-        _print_json(found)
+        print_json(found)
         return 0
     sources = [difference for difference in found if difference.key.endswith(".source")]
     for difference in found:
@@ -136,7 +137,7 @@ def compare_policies(before: str, after: str, *, as_json: bool) -> int:
 
 
 def print_schema() -> int:
-    _print_json(policy_schema())
+    print_json(policy_schema())
     return 0
 
 
@@ -214,7 +215,3 @@ def _mark(line: Line, numbers: dict[str, int]) -> str:
 def _safe(text: str) -> str:
     """On one line, and with nothing in it that a terminal obeys."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
-
-
-def _print_json(what: object) -> None:
-    sys.stdout.write(msgspec.json.format(msgspec.json.encode(what)).decode() + "\n")

@@ -99,10 +99,16 @@ def test_the_hours_add_up_to_the_shift(ten_hours: Bench) -> None:
 
 
 def test_a_post_event_time_ends_by_itself_in_the_bands(tmp_path: Path) -> None:
-    """A deadline that no line tells of moves the band at its own time."""
+    """A loop that was held up for a minute takes an input first: the deadline in that step moves the band at its own
+    time."""
     bench = new_bench(tmp_path)
     scribe = Scribe(bench, segments=False)
-    scribe.record(30)
+    scribe.double()
+    scribe.pass_time(30)
+    scribe.confirmed_stop()
+    late_us = scribe.clock.now_us() + 60_000_000
+    scribe.clock.move_to(late_us)
+    scribe._take(on.LevelChanged(at_us=late_us, part="battery", level="low"))
     scribe.pass_time(300)
     scribe.stop()
     (shift,) = reported(bench).shifts
@@ -301,7 +307,9 @@ def test_the_picture_shows_every_band_and_mark_within_its_bounds(ten_hours: Benc
 
 def test_what_comes_from_a_card_is_escaped(ten_hours: Bench) -> None:
     said = reported(ten_hours)
-    shift = msgspec.structs.replace(said.shifts[0], officer="<script>alert('x')</script>", unit="\"'&")
+    figures = msgspec.structs.replace(said.total, by_category={"<script>": 1})
+    shift = said.shifts[0]
+    shift = msgspec.structs.replace(shift, officer="<script>alert('x')</script>", unit="\"'&", figures=figures)
     text = page(msgspec.structs.replace(said, shifts=(shift,)))
     assert "<script" not in text
     assert "&lt;script&gt;" in text
