@@ -12,6 +12,24 @@ from device.policy.model import Policy, parse_policy
 
 FOLDER = Path(device.policy.__file__).parent / "profiles"
 NAMES = tuple(sorted(file.stem for file in FOLDER.glob("*.toml")))
+R5 = [
+    "vehicle-stop",
+    "person-stop",
+    "dispatched-call",
+    "on-site-detention",
+    "arrest",
+    "suspect-interview",
+    "prisoner-transport",
+    "pat-frisk",
+    "search-incident-to-arrest",
+    "emergency-driving",
+    "pursuit",
+    "unlawful-crowd",
+    "adversarial-contact",
+    "use-of-force",
+    "officer-discretion",
+]
+"""The activation categories that every profile has (R5)."""
 KeyPath = tuple[str | int, ...]
 Content = dict[str, Any]
 

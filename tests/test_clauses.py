@@ -22,28 +22,11 @@ from device.policy.state import Phase
 from hw_sim.agency import Bench
 from hw_sim.virtual import VirtualDevice
 from tests.benches import ledger, make_bench, recordings, unsealed
-from tests.documents import NAMES, policy, text
+from tests.documents import NAMES, R5, policy, text
 from tests.officers import SECOND_US, Officer
 
 RECORDING = [name for name in NAMES if name != "disabled"]
 GRAVE = {"face-recognition", "biometric-identification", "night-vision", "infrared-illumination"}
-R5 = [
-    "vehicle-stop",
-    "person-stop",
-    "dispatched-call",
-    "on-site-detention",
-    "arrest",
-    "suspect-interview",
-    "prisoner-transport",
-    "pat-frisk",
-    "search-incident-to-arrest",
-    "emergency-driving",
-    "pursuit",
-    "unlawful-crowd",
-    "adversarial-contact",
-    "use-of-force",
-    "officer-discretion",
-]
 
 
 # -- Boston -------------------------------------------------------------------------------------------------------------

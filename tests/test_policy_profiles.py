@@ -9,25 +9,8 @@ from device.policy import inputs as on
 from device.policy.machine import step
 from device.policy.model import Policy, parse_policy
 from device.policy.state import State, initial_state
-from tests.documents import FOLDER, NAMES, policy, text
+from tests.documents import FOLDER, NAMES, R5, policy, text
 
-R5 = [
-    "vehicle-stop",
-    "person-stop",
-    "dispatched-call",
-    "on-site-detention",
-    "arrest",
-    "suspect-interview",
-    "prisoner-transport",
-    "pat-frisk",
-    "search-incident-to-arrest",
-    "emergency-driving",
-    "pursuit",
-    "unlawful-crowd",
-    "adversarial-contact",
-    "use-of-force",
-    "officer-discretion",
-]
 R7 = [
     "civilian-request",
     "medical-aid-seeker",

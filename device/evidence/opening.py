@@ -15,6 +15,7 @@ import pyrage
 
 from device.errors import EvidenceError, UsageError
 from device.evidence import layout
+from device.evidence.age_keys import NO_KEY, WrongKeyError, age_identities
 from device.evidence.reading import read_file
 from device.evidence.records import RecordingOpened, Segment, Stored
 from device.evidence.recovery import MAX_SEGMENT_BYTES
@@ -23,34 +24,16 @@ from device.evidence.verdicts import Finding
 if TYPE_CHECKING:
     import av
 
-MAX_IDENTITY_BYTES = 64 * 1024
 AUDIO_PACKET_SAMPLES = 1024
 """Sound is put on sample times that never go back, so it may be off by as much as it overlapped."""
 Progress = Callable[[int], None]
-_NO_KEY = "No matching keys"
-"""How the age implementation begins to say that none of the file's recipients is this identity."""
-
-
-class WrongKeyError(EvidenceError):
-    """The file is for others; it says nothing about the file."""
 
 
 class Identity:
     """An age identity file: `AGE-SECRET-KEY-1…` on a line of its own, comments allowed."""
 
     def __init__(self, path: Path) -> None:
-        try:
-            with path.open("rb") as file:
-                lines = file.read(MAX_IDENTITY_BYTES).decode("ascii").splitlines()
-        except (OSError, UnicodeDecodeError) as failure:
-            raise UsageError(f"--identity {path}: {failure}; give the agency's age identity file") from failure
-        keys = [line.strip() for line in lines if line.strip() and not line.startswith("#")]
-        try:
-            self._identities = [pyrage.x25519.Identity.from_str(key) for key in keys]
-        except pyrage.IdentityError as failure:
-            raise UsageError(f"--identity {path}: {failure}; a key begins with AGE-SECRET-KEY-1") from failure
-        if not self._identities:
-            raise UsageError(f"--identity {path}: no key is in it; a key begins with AGE-SECRET-KEY-1")
+        self._identities = age_identities(path, "--identity", "the agency's")
 
     def open(self, path: Path, stored: Stored) -> bytes:
         """A sealed file's plaintext, its digest checked; `EvidenceError` when it can't be had."""
@@ -60,7 +43,7 @@ class Identity:
         try:
             plain = bytes(pyrage.decrypt(data, self._identities))
         except pyrage.DecryptError as failure:
-            if _NO_KEY in str(failure):
+            if NO_KEY in str(failure):
                 raise WrongKeyError(f"{path.name} is not encrypted for this identity; give another") from failure
             raise EvidenceError(f"{path.name} can't be decrypted: it is damaged ({failure})") from failure
         if hashlib.sha256(plain).hexdigest() != stored.plain:

@@ -9,10 +9,9 @@ import msgspec
 import pyrage
 
 from device.errors import EvidenceError, UsageError
-from device.evidence.opening import MAX_IDENTITY_BYTES, WrongKeyError
+from device.evidence.age_keys import NO_KEY, WrongKeyError, age_identities
 from device.evidence.records import SealedContext
 
-_NO_KEY = "No matching keys"
 _FACTS = msgspec.json.Decoder(dict[str, str | bool])
 
 
@@ -23,24 +22,7 @@ class ContextIdentity:
         self.path = path
         self.opened = 0
         self.for_others = 0
-        try:
-            with path.open("rb") as file:
-                lines = file.read(MAX_IDENTITY_BYTES).decode("ascii").splitlines()
-        except UnicodeDecodeError as failure:
-            raise UsageError(f"{self._key}: it is no text; give the auditor's age identity file") from failure
-        except OSError as failure:
-            raise UsageError(f"{self._key}: {failure.strerror}; give the auditor's age identity file") from failure
-        keys = [line.strip() for line in lines if line.strip() and not line.startswith("#")]
-        try:
-            self._identities = [pyrage.x25519.Identity.from_str(key) for key in keys]
-        except pyrage.IdentityError as failure:
-            raise UsageError(f"{self._key}: {failure}; a key begins with AGE-SECRET-KEY-1") from failure
-        if not self._identities:
-            raise UsageError(f"{self._key}: no key is in it; a key begins with AGE-SECRET-KEY-1")
-
-    @property
-    def _key(self) -> str:
-        return f"--context-identity {self.path}"
+        self._identities = age_identities(path, "--context-identity", "the auditor's")
 
     def is_one_of(self, recipients: tuple[str, ...]) -> bool:
         """Whether any of these age recipients is this identity's."""
@@ -53,7 +35,7 @@ class ContextIdentity:
         except (binascii.Error, ValueError) as failure:
             raise EvidenceError(f"what is sealed beside it is not base64: {failure}") from failure
         except pyrage.DecryptError as failure:
-            if _NO_KEY in str(failure):
+            if NO_KEY in str(failure):
                 self.for_others += 1
                 raise WrongKeyError("what is sealed beside it is not encrypted for this identity") from failure
             raise EvidenceError(f"what is sealed beside it can't be decrypted: {failure}") from failure
@@ -70,6 +52,6 @@ class ContextIdentity:
         """`UsageError` when it opened nothing of what it was tried on, since all of that is for others."""
         if self.for_others and not self.opened:
             raise UsageError(
-                f"{self._key}: it opens nothing on this card: what is private is encrypted for others; "
+                f"--context-identity {self.path}: it opens nothing on this card: what is private is encrypted for others; "
                 "give the identity of a context recipient (the one for footage is another)"
             )
