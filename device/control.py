@@ -54,7 +54,7 @@ from device.policy.inputs import (
     Tick,
 )
 from device.policy.model import Policy
-from device.policy.state import Capture, Commands, State, at_rest, capture, under
+from device.policy.state import Capture, Commands, State, at_rest, capture
 from device.service.notify import Notifier
 from device.service.status import Status, StatusFile
 from device.watch import Watch
@@ -160,14 +160,13 @@ class Control:
         if not self._offered or self._mailbox or not at_rest(self.state):
             return
         offered = self._offered.popleft()
-        self._policy = offered.policy
+        before, self._policy = self._policy, offered.policy
         self._watch.shift_begins(offered.policy.readiness.storage_hours)
-        self.state = under(self.state, offered.policy)
+        self.state, commands = machine.take_policy(self.state, before, offered.policy, self._clock.now_us())
         self._recorder.post(PolicyOrder(offered, self.state))
         self._ring.window_us = offered.policy.pre_event.length_s * 1_000_000
-        self._ring.clear()
-        self._ring.set_capture(capture_flags(capture(self.state, self._policy)), self._clock.now_us())
-        self._camera.force_keyframe()
+        for command in commands:
+            self._carry_out(command)
         self._board.say_zone_again(offered.policy.activation.initial_zone)
         if self._assigned is not None:
             self.tell(msgspec.structs.replace(self._assigned, at_us=self._clock.now_us()))
@@ -202,7 +201,7 @@ class Control:
             case do.Open():
                 self._open(command)
             case do.Refuse():
-                log.warning("start refused: %s", command.reason)
+                log.info("a start was refused")
             case do.EnterStage():
                 self._recorder.post(StageOrder(command.recording, command.stage, command.at_us))
             case do.Close():
@@ -223,36 +222,32 @@ class Control:
             case do.SetCapture():
                 self._ring.set_capture(capture_flags(command), command.at_us)
             case do.ClearRing():
-                self._ring.clear(sound_only=command.sound_only)
+                self._ring.clear(command.at_us, sound_only=command.sound_only)
             case do.ForceKeyframe():
                 self._camera.force_keyframe()
             case do.Cue():
-                log.info("cue %s", command.cue)
                 self._board.cue(command.cue, self._clock.now_us(), silent=self.state.stealth)
             case do.Note():
                 self._note(command.recording, _noted(command))
             case do.Finish():
                 self._recorder.post(EndOrder("shutdown"))
-            case _:
-                log.info("%s", type(command).__name__.lower())
 
     def _open(self, command: do.Open) -> None:
         claim = self._ring.claim(command.video_from_us, command.at_us, nothing_before=command.pre_event == "off")
         self._claims[command.recording] = claim
-        had_us = max(0, command.at_us - claim.from_us)
         self._recorder.post(
             OpenOrder(
                 recording=command.recording,
                 claim=claim,
                 trigger=command.trigger,
                 trigger_us=command.at_us,
-                pre_event=PreEvent(mode=command.pre_event, asked_us=command.pre_event_asked_us, had_us=had_us),
+                pre_event=PreEvent(mode=command.pre_event, asked_us=command.pre_event_asked_us, had_us=claim.held_us),
                 audio_from_us=command.audio_from_us,
                 context=self._context(command),
             )
         )
         self._watch.activated(self._tickets)
-        self.tell(PreEventHad(at_us=command.at_us, recording=command.recording, had_us=had_us))
+        self.tell(PreEventHad(at_us=command.at_us, recording=command.recording, had_us=claim.held_us))
 
     def _context(self, command: do.Open) -> PrivateFacts:
         """What travels sealed in the recording's first line: what and where, who wears it, and how long to keep it."""

@@ -5,7 +5,6 @@ hardware's own, one for the control loop, one for the recorder; the main thread 
 """
 
 import fcntl
-import hashlib
 import logging
 import os
 import secrets
@@ -21,13 +20,12 @@ from device.clock import Clock, Latch, Part, Runner, Wake, hold_signals, wait_fo
 from device.config import Camera, Configuration, check_memory, read_configuration
 from device.control import Control, capture_flags
 from device.controls.board import Board, PinFactory
-from device.errors import BodycamError, CardFull, ConfigurationError, EvidenceError
-from device.evidence import layout, records
+from device.errors import BodycamError, CardFull, ConfigurationError
+from device.evidence import layout
 from device.evidence.adoption import Adoption
 from device.evidence.disk import Disk
-from device.evidence.envelope import open_line
-from device.evidence.identity import FileSigner, load_certificate, p256_key
 from device.evidence.journal import Journal
+from device.evidence.papers import read_papers
 from device.evidence.recorder import CloseAllOrder, Recorder, state_facts
 from device.evidence.records import Boot, Fault, Software
 from device.evidence.store import Documents, Reserve, free_for_start, make_folders
@@ -36,7 +34,7 @@ from device.hand_ins import HandIns
 from device.media.fmp4 import AudioFormat
 from device.media.ring import Ring
 from device.media.sink import EncoderSink
-from device.policy.inputs import Input
+from device.policy.inputs import FaultChanged, Input
 from device.policy.machine import MACHINE_VERSION
 from device.policy.state import State, capture, initial_state
 from device.service.notify import Notifier
@@ -163,6 +161,8 @@ class Daemon:
             status_file=self._status_file,
             on_finished=self.finished.set,
         )
+        if self._doubt:
+            self.control.tell(FaultChanged(at_us=self.clock.now_us(), part="policy", present=True))
         hand_ins = HandIns(configuration, adoption, self.control, self.recorder.post)
         self.parts: list[tuple[Part, Wake]] = [
             *hardware.parts(),
@@ -175,14 +175,7 @@ class Daemon:
         self, configuration: Configuration, adoption: Adoption, disk: Disk, state: State, wake: Wake
     ) -> Recorder:
         tables = configuration.tables
-        certificate = _read(configuration.at(tables.identity.certificate), "the device's certificate (DER)")
-        provisioner = _read(configuration.at(tables.identity.provisioner), "the provisioner's certificate (DER)")
-        provisioning = _provisioning(configuration, certificate)
-        try:
-            key = p256_key(load_certificate(certificate))
-        except EvidenceError as failure:
-            raise ConfigurationError(f"{tables.identity.certificate}: {failure}") from failure
-        signer = FileSigner(configuration.at(tables.identity.key), certificate)
+        papers = read_papers(configuration)
         in_force = adoption.in_force
         bundle = in_force.bundle
         software = Software(
@@ -194,20 +187,21 @@ class Daemon:
         disk.sync_all()
         make_folders(disk)
         documents = Documents(disk)
-        documents.keep(layout.IDENTITY, layout.certificate_file, certificate)
-        documents.keep(layout.IDENTITY, layout.certificate_file, provisioner)
+        documents.keep(layout.IDENTITY, layout.certificate_file, papers.certificate)
+        documents.keep(layout.IDENTITY, layout.certificate_file, papers.provisioner)
         documents.keep(layout.POLICY, layout.policy_file, bundle.document)
         documents.keep(layout.POLICY, layout.bundle_file, bundle.data)
-        journal = Journal(disk, signer, self.clock, tables.device.id, provisioning, key)
-        if adoption.lost:
-            log.warning("policy: %s", adoption.lost)
-            journal.add(Fault(part="policy", present=True, at_us=self.clock.now_us(), detail=adoption.lost[:200]))
+        journal = Journal(disk, papers.signer, self.clock, tables.device.id, papers.provisioning, papers.key)
+        self._doubt = adoption.lost or _older_than_journal(bundle.policy.version, journal.found.policy_version)
+        if self._doubt:
+            log.warning("policy: %s", self._doubt)
+            journal.add(Fault(part="policy", present=True, at_us=self.clock.now_us(), detail=self._doubt[:200]))
         journal.begin(
             Boot(
                 epoch="000000",
                 previous=None,
                 reason="start",
-                certificate_sha256=signer.certificate_sha256,
+                certificate_sha256=papers.signer.certificate_sha256,
                 policy=bundle.name,
                 bundle_sha256=bundle.file_sha256,
                 software=software,
@@ -219,14 +213,14 @@ class Daemon:
             ring=self.ring,
             clock=self.clock,
             wake=wake,
-            signer=signer,
-            key=key,
+            signer=papers.signer,
+            key=papers.key,
             journal=journal,
             footage=in_force.footage,
             context=in_force.context,
             facts=Facts(
                 device=tables.device.id,
-                certificate_sha256=signer.certificate_sha256,
+                certificate_sha256=papers.signer.certificate_sha256,
                 policy=bundle.name,
                 software=software,
                 settings_sha256=configuration.settings_sha256,
@@ -335,23 +329,6 @@ def _lock(descriptor: int, configuration: Configuration) -> None:
         ) from failure
 
 
-def _provisioning(configuration: Configuration, certificate: bytes) -> bytes:
-    """The agency's statement about this device: one line, without its newline."""
-    path = configuration.at(configuration.tables.identity.provisioning)
-    line = _read(path, "the agency's provisioning statement").rstrip(b"\n")
-    try:
-        statement = records.decode_provisioned(open_line(line).payload)
-    except EvidenceError as failure:
-        raise ConfigurationError(f"{path}: {failure}; ask the agency for a new statement") from failure
-    device = configuration.tables.device.id
-    if statement.device != device or statement.certificate_sha256 != hashlib.sha256(certificate).hexdigest():
-        raise ConfigurationError(
-            f"{path}: it is about the device {statement.device} and another certificate than that of {device}; "
-            "ask the agency for this device's statement"
-        )
-    return line
-
-
 def _audio_format(microphone: MicrophoneDriver | None) -> AudioFormat | None:
     if microphone is None:
         return None
@@ -360,9 +337,8 @@ def _audio_format(microphone: MicrophoneDriver | None) -> AudioFormat | None:
     )
 
 
-def _read(path: Path, what: str) -> bytes:
-    try:
-        with path.open("rb") as file:
-            return file.read(MAX_IDENTITY_BYTES)
-    except OSError as failure:
-        raise ConfigurationError(f"{path}: {failure.strerror}; it must hold {what}") from failure
+def _older_than_journal(version: int, journal_version: int) -> str:
+    """Why a policy that would be good may be an old one: what this device kept was lost, or put back."""
+    if version >= journal_version:
+        return ""
+    return f"version {version} is older than {journal_version}, under which the journal on this card was written"

@@ -31,6 +31,8 @@ _KEYS = ("officer", "role", "unit", "shift")
 Seen = tuple[int, int, int, int] | None
 """What tells one file from the next of its name; None: there is none."""
 
+_UNREADABLE = (0, 0, 0, 0)
+
 log = logging.getLogger("bodycam")
 
 
@@ -40,7 +42,7 @@ class ControlLoop(Protocol):
     def tell(self, came: Input) -> None: ...
 
     def offer_policy(self, offered: InForce) -> None:
-        """A policy to carry out as soon as nothing is being recorded. The last one offered counts."""
+        """A policy to carry out as soon as nothing is being recorded. They take force in the order offered."""
 
 
 class HandIns:
@@ -113,10 +115,10 @@ class HandIns:
 def read_assignment(path: Path) -> Wearer:
     """Who an assignment file names; nobody when there is none. `ConfigurationError` repeats nothing that it says."""
     try:
-        data = read_file(path.resolve(), MAX_ASSIGNMENT_BYTES)
+        data = read_file(Path(os.path.realpath(path)), MAX_ASSIGNMENT_BYTES)
         content = tomllib.loads("" if data is None else data.decode("utf-8"))
     except EvidenceError as failure:
-        raise ConfigurationError(f"{failure}; write it anew") from failure
+        raise ConfigurationError(f"{str(failure).rpartition(': ')[2]}; write it anew") from failure
     except (ValueError, RecursionError):
         raise ConfigurationError("not TOML; write it anew") from None
     if data is None:
@@ -135,6 +137,8 @@ def _word(key: str, said: object) -> str:
 def _seen(path: Path) -> Seen:
     try:
         status = os.stat(path)  # noqa: PTH116 - the fields of a status, not a path's
-    except OSError:
+    except FileNotFoundError:
         return None
+    except OSError:
+        return _UNREADABLE
     return status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns

@@ -577,14 +577,19 @@ def test_recipients_added(tmp_path: Path, agency: Agency) -> None:
     assert first_offset_s(verdict, 0) == 0.0
 
 
-def test_a_policy_swapped(bench: Bench) -> None:
-    path = next((bench.card / layout.POLICY).iterdir())
-    path.write_bytes(path.read_bytes().replace(b'start = "deny"', b'start = "allow"'))
+@pytest.mark.parametrize(
+    ("kind", "old", "new"), [("toml", b'"deny"', b'"allow"'), ("bundle", b'"sig":"M', b'"sig":"N')]
+)
+def test_a_policy_swapped(bench: Bench, kind: str, old: bytes, new: bytes) -> None:
+    path = next((bench.card / layout.POLICY).glob(f"*.{kind}"))
+    assert old in path.read_bytes()
+    path.write_bytes(path.read_bytes().replace(old, new))
     _altered(judged(bench), f"{layout.POLICY}/{path.name}")
 
 
-def test_a_policy_removed(bench: Bench) -> None:
-    path = next((bench.card / layout.POLICY).iterdir())
+@pytest.mark.parametrize("kind", ["toml", "bundle"])
+def test_a_policy_removed(bench: Bench, kind: str) -> None:
+    path = next((bench.card / layout.POLICY).glob(f"*.{kind}"))
     path.unlink()
     _altered(judged(bench), f"{layout.POLICY}/{path.name}")
 

@@ -819,3 +819,115 @@ def test_who_was_refused_by_one_policy_is_assigned_by_the_next_that_names_the_ro
     assert device.daemon.control.state.wearer.officer == "4711"
     device.stop()
     assert verified(bench).exit_status == 0
+
+
+def test_a_change_that_forbids_nothing_more_keeps_what_is_held(bench: Bench) -> None:
+    device = VirtualDevice(bench)
+    device.boot()
+    device.run(7)
+    bench.offered_policy.write_bytes(bundle_of(6))
+    device.run(3)
+    assert device.daemon.ring.held_us() > 4_000_000
+    device.record(1)
+    device.stop()
+    verdict = verified(bench, read=True)
+    assert verdict.exit_status == 0, shown(verdict)
+    assert verdict.recordings[0].pre_event_had_us >= 5_000_000
+    assert opened_under(bench) == [6]
+
+
+def test_a_change_that_holds_nothing_lets_go_of_what_is_held(bench: Bench) -> None:
+    device = VirtualDevice(bench)
+    device.boot()
+    device.run(7)
+    bench.offered_policy.write_bytes(bundle_of(6, pre_event_s=0))
+    device.run(3)
+    assert device.daemon.ring.payload_bytes == 0
+
+
+def test_without_a_zone_switch_a_new_initial_zone_is_where_the_wearer_is(bench: Bench) -> None:
+    text = bench.config.read_text("utf-8")
+    head, _, tail = text.partition("[switches.zones]")
+    bench.config.write_text(head + tail.partition("\n\n")[2], "utf-8")
+
+    def beginning_in(zone: str, version: int) -> bytes:
+        document = policy_document(5, 1, version)
+        assert document.count(b'initial_zone = "street"') == 1
+        return AGENCY.bundle(document.replace(b'initial_zone = "street"', f'initial_zone = "{zone}"'.encode()))
+
+    bench.offered_policy.write_bytes(beginning_in("private", 6))
+    device = VirtualDevice(bench)
+    device.boot()
+    device.run(3)
+    assert device.daemon.control.state.zone == "private"
+    bench.offered_policy.write_bytes(beginning_in("street", 7))
+    device.run(4)
+    assert device.daemon.control.state.zone == "street"
+    device.stop()
+
+
+@pytest.mark.parametrize("which", ["offered_policy", "assignment"])
+def test_a_link_that_leads_nowhere_is_a_fault_and_the_camera_records(bench: Bench, which: str) -> None:
+    device = VirtualDevice(bench)
+    device.boot()
+    device.run(3)
+    path: Path = getattr(bench, which)
+    path.unlink(missing_ok=True)
+    path.symlink_to(path.name)
+    device.run(5)
+    assert ("policy" if which == "offered_policy" else "assignment") in device.daemon.control.state.faults
+    device.record(1)
+    device.stop()
+    device.boot()
+    device.run(3)
+    device.record(1)
+    device.stop()
+    assert len(recordings(bench)) == 2
+
+
+def test_an_older_policy_after_the_kept_one_was_lost_is_a_fault(bench: Bench) -> None:
+    """The daemon can't know why it was lost; the card's own journal still says which version was in force."""
+    device = VirtualDevice(bench)
+    device.boot()
+    device.run(3)
+    device.stop()
+    bench.kept_policy.unlink()
+    bench.offered_policy.write_bytes(bundle_of(4))
+    device.boot()
+    device.run(3)
+    assert "policy" in device.daemon.control.state.faults
+    device.stop()
+    details = [record.detail for record in journal(bench) if isinstance(record, Fault) and record.part == "policy"]
+    assert details == ["version 4 is older than 5, under which the journal on this card was written"]
+
+
+def _wrong_provisioner(bench: Bench) -> None:
+    path = bench.root / "device" / "provisioner.der"
+    path.write_bytes((bench.root / "device" / "device.der").read_bytes())
+
+
+def _strange_provisioner(bench: Bench) -> None:
+    (bench.root / "device" / "provisioner.der").write_bytes(OTHER.provisioner.certificate)
+
+
+def _second_provisioner(bench: Bench) -> None:
+    another = AGENCY.issue("another provisioner", Role.PROVISIONING)
+    (bench.root / "device" / "provisioner.der").write_bytes(another.certificate)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (_wrong_provisioner, "is not for the role provisioning"),
+        (_strange_provisioner, "not issued under the given trust anchor"),
+        (_second_provisioner, "it is not signed by provisioner.der"),
+    ],
+)
+def test_papers_that_no_reader_would_believe_are_refused_at_the_start(
+    bench: Bench, spoil: Callable[[Bench], None], said: str
+) -> None:
+    """Else everything that is recorded would be of a signer who is not trusted."""
+    spoil(bench)
+    with pytest.raises(ConfigurationError, match=said):
+        VirtualDevice(bench).boot()
+    assert list((bench.card / "journal").iterdir() if (bench.card / "journal").exists() else []) == []

@@ -1546,3 +1546,17 @@ def test_a_policy_changes_only_at_rest() -> None:
         assert not at_rest(busy.state)
         with pytest.raises(AssertionError, match="between recordings"):
             under(busy.state, FIRST)
+
+
+def test_what_nobody_answered_is_not_the_next_wearers_late_start() -> None:
+    story = Story().give(on.Triggered(at_us=us(1000), trigger="radio", category="officer-discretion"))
+    story.tick(200_000).give(on.Assigned(at_us=us(201_000), officer="o2", role="officer", unit="u", shift="s2"))
+    story.said.clear()
+    assert "late" not in story.double(300_000).said[0]
+
+
+def test_a_stuck_function_button_does_not_hold_up_a_policy() -> None:
+    story = Story().down(1000, "function").tick(60_000)
+    assert at_rest(story.state)
+    state = under(story.state, PLAIN)
+    assert state.function == story.state.function, "its release is still to come"

@@ -315,11 +315,11 @@ def test_clear_drops_what_no_claim_needs_and_nothing_refers_to_it() -> None:
         ring.append_audio(sounds[n], n * PERIOD_US)
     claim = ring.claim(s(1), FAR_US)
     ring.close_claim(claim, s(1.5))
-    ring.clear()
+    ring.clear(0)
     assert (held(ring), held_audio(ring), ring.payload_bytes) == ([[4, 5]], [4, 5], 2 * FRAME_BYTES + 20)
     assert referred_to(pictures) == referred_to(sounds) == [4, 5]
     ring.release(claim)
-    ring.clear()
+    ring.clear(0)
     assert (held(ring), held_audio(ring), ring.payload_bytes) == ([], [], 0)
     assert referred_to(pictures) == referred_to(sounds) == []
 
@@ -333,7 +333,7 @@ def referred_to(data: list[bytes]) -> list[int]:
 def test_after_clear_video_is_awaited_from_a_keyframe() -> None:
     ring = ring_of()
     clip("IPP").into(ring)
-    ring.clear()
+    ring.clear(0)
     ring.claim(s(0.6), FAR_US)
     clip("PIP", from_s=0.75).into(ring)
     assert held(ring) == [[4, 5]]
@@ -345,7 +345,7 @@ def test_clear_leaves_an_open_claim_all_it_has() -> None:
     claim = ring.claim(0, FAR_US)
     clip("IPPPIP").into(ring)
     audio_into(ring, 0.5, 1)
-    ring.clear()
+    ring.clear(0)
     clip("P", from_s=1.5).into(ring)
     assert [numbers(frames) for _, frames in ring.gops(claim, 0)] == [[0, 1, 2, 3], [4, 5, 6]]
     assert numbers(ring.audio(claim, 0, ALL)) == [0, 1]
@@ -355,10 +355,55 @@ def test_no_later_claim_reaches_back_past_a_clear() -> None:
     ring = ring_of()
     ring.claim(0, FAR_US)
     clip("IPPPIP").into(ring)
-    ring.clear()
+    ring.clear(0)
     clip("PPIP", from_s=1.5).into(ring)
     claim = ring.claim(0, FAR_US)
     assert (claim.from_us, claim.next_video) == (s(2), 8)
+
+
+def test_what_was_captured_before_a_clear_and_comes_after_it_is_not_held() -> None:
+    """An encoder delivers what it had in hand."""
+    ring = ring_of()
+    clip("IPPP").into(ring)
+    ring.clear(s(1.3))
+    clip("IP", from_s=1).into(ring)
+    audio_into(ring, 1, 1.25)
+    assert (held(ring), held_audio(ring)) == ([], [])
+    clip("PI", from_s=1.5).into(ring)
+    assert held(ring) == [[7]]
+
+
+def test_what_comes_after_a_clear_is_its_recordings_and_no_later_ones() -> None:
+    ring = ring_of()
+    open_claim = ring.claim(0, FAR_US)
+    clip("IPPP").into(ring)
+    ring.clear(s(1.6))
+    clip("IPI", from_s=1).into(ring)
+    audio_into(ring, 1, 2)
+    assert [numbers(frames) for _, frames in ring.gops(open_claim, 4)] == [[4, 5], [6]]
+    later = ring.claim(0, s(3))
+    assert (later.held_us, later.next_video, later.next_audio) == (0, 7, 1)
+
+
+def test_no_later_claim_has_sound_from_before_a_clear() -> None:
+    """Sound that a recording still needs stays: it is not the next one's, also when no picture has come yet."""
+    ring = ring_of()
+    ring.claim(0, FAR_US)
+    clip("IPPP").into(ring)
+    audio_into(ring, 0, 0.9)
+    ring.clear(s(1))
+    later = ring.claim(0, s(1.1))
+    assert later.held_us == 0
+    assert ring.audio(later, later.next_audio, ALL) == []
+
+
+def test_clearing_the_sound_leaves_the_pictures() -> None:
+    ring = ring_of()
+    clip("IPPP").into(ring)
+    audio_into(ring, 0, 0.9)
+    ring.clear(s(1), sound_only=True)
+    assert (held(ring), held_audio(ring)) == ([[0, 1, 2, 3]], [])
+    assert ring.claim(0, s(1)).held_us == s(1)
 
 
 def test_what_policy_no_longer_lets_be_held_is_let_go_even_if_claimed() -> None:
@@ -540,7 +585,7 @@ def test_whatever_happens_the_bytes_are_those_held_and_no_frame_is_lost_untold( 
             case "R":
                 ring.restart_video()
             case ".":
-                ring.clear()
+                ring.clear(0)
         assert ring.payload_bytes == held_bytes(ring) <= cap_bytes
         kept = [number for gop in held(ring) for number in gop]
         assert kept == sorted(set(kept))
@@ -568,7 +613,7 @@ def control(ring: Ring) -> None:
     for n in range(300):
         ring.set_capture((STREET, MUTED, PAUSED)[n % 3], ring.newest_video_us or 0)
         if n % 50 == 0:
-            ring.clear()
+            ring.clear(0)
     ring.set_capture(STREET, 0)
 
 

@@ -70,7 +70,7 @@ class Board:
         said: list[Input] = []
         for name, reading in sorted(readings, key=lambda each: each[1].at_us):
             said += self._contacts[name].read(name, reading)
-        for contact in self._contacts.values():
+        for contact in (*self._contacts.values(), self._zone_switch):
             said += contact.settle(now_us)
         return sorted(said, key=lambda each: each.at_us)
 
@@ -91,7 +91,7 @@ class Board:
         """Switch lights, buzzer and vibration; the boot time at which to call `take` and this again."""
         due_us = [self._recording.play(now_us), self._ready.play(now_us), self._player.play(now_us)]
         due_us += [line.next_wake_us for line in self._lines.values()]
-        return min(due_us + [contact.next_wake_us for contact in self._contacts.values()])
+        return min(due_us + [contact.next_wake_us for contact in (*self._contacts.values(), self._zone_switch)])
 
     def close(self) -> None:
         for device in (*self._inputs.values(), *self._outputs):

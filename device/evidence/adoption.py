@@ -172,9 +172,9 @@ def _check_newer(offered: Bundle, kept: Bundle | None) -> None:
 def _read(path: Path) -> bytes:
     """A file of a handful of kilobytes; a link to one will do."""
     try:
-        data = read_file(path.resolve(), MAX_BUNDLE_BYTES)
+        data = read_file(Path(os.path.realpath(path)), MAX_BUNDLE_BYTES)
     except EvidenceError as failure:
-        raise EvidenceError(str(failure).removeprefix(f"{path.name}: ")) from failure
+        raise EvidenceError(str(failure).rpartition(": ")[2]) from failure
     if data is None:
         raise EvidenceError("no such file")
     return data

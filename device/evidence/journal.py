@@ -35,8 +35,8 @@ Found = Literal["none", "ours", "broken", "foreign"]
 
 
 class Anchorage(msgspec.Struct, frozen=True):
-    """What was found on the card at start: whose journal, where a new epoch links to, and which recordings its last
-    epoch saw begin and not end."""
+    """What was found on the card at start: whose journal, where a new epoch links to, which recordings its last epoch
+    saw begin and not end, and the version of the policy that was in force then (0: not known)."""
 
     found: Found
     epoch: int
@@ -44,6 +44,7 @@ class Anchorage(msgspec.Struct, frozen=True):
     foreign: ForeignCard | None
     detail: str
     unended: frozenset[str] = frozenset()
+    policy_version: int = 0
 
 
 class Journal:
@@ -195,7 +196,9 @@ def _judge(
     if chain.provably_altered:
         detail = f"journal/{name}.jsonl lost lines that were durable: {chain.fault}"
         return Anchorage("broken", next_epoch, previous, None, detail)
-    return Anchorage("ours", next_epoch, previous, None, "", _unended(chain))
+    boot = chain.lines[0].record
+    version = boot.policy.version if isinstance(boot, Boot) else 0
+    return Anchorage("ours", next_epoch, previous, None, "", _unended(chain), version)
 
 
 def _unended(chain: ReadChain[JournalRecord]) -> frozenset[str]:

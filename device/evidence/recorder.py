@@ -269,8 +269,8 @@ class Recorder:
     # -- orders -----------------------------------------------------------------------------------------------------
 
     def _take_orders(self, now_us: int) -> bool:
-        """Carry out what needs no frames; True when the journal must be durable before anything else. What was ordered
-        under a policy that the card does not know yet waits until it does."""
+        """Carry out what needs no frames; True when the journal must be durable before anything else: a ledger says
+        nothing that was decided before the journal holds the decision (E9). What was ordered under a policy that the card does not know yet waits until it does."""
         urgent = False
         while self._orders:
             order = self._orders[0]
@@ -292,6 +292,7 @@ class Recorder:
                 self._end_reason = order.how
             elif not isinstance(order, PolicyOrder):
                 self._take_note(order)
+                urgent = True
         return urgent
 
     def _open(self, order: OpenOrder) -> None:

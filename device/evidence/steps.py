@@ -1,8 +1,9 @@
 """A step of the policy machine as the journal says it: what of it is public, what is sealed, and back again.
 
-Where an input or a decision has a private word, input and decisions are sealed as they are; in public stay the input
-and the decisions about recordings, blank where they are private, and none that would betray a place: what may be held,
-and the cues. Control thread writes; the auditor reads.
+Where an input or a decision is private, input and decisions are sealed as they are; in public stay the input and the
+decisions about recordings, blank where they are private, and none that would betray a place or a reason: what may be
+held, the cues, and the function button, whose presses count out the reason of a stop. Control thread writes; the auditor
+reads.
 """
 
 from collections.abc import Mapping
@@ -16,6 +17,7 @@ from device.policy import commands as do
 from device.policy.inputs import Input
 
 PRIVATE_WORDS = ("zone", "category", "reason", "about", "officer", "role", "unit", "shift")
+COUNTING_BUTTON, COUNTED_CLAUSE = "function", "reasons"
 _BETRAYING = (do.SetCapture, do.ClearRing, do.ForceKeyframe, do.Cue)
 _Said = TypeVar("_Said", Input, do.Command)
 _INPUT = msgspec.json.Decoder(Input | None)
@@ -27,12 +29,12 @@ Facts = dict[str, str | bool]
 def public_step(came: Input | None, effective_us: int, decisions: tuple[do.Command, ...]) -> tuple[Step, Facts | None]:
     """The journal's line for a step, and the facts to seal beside it; None where nothing is private."""
     said = [thing for thing in (came, *decisions) if thing is not None]
-    if not any(getattr(thing, word, "") for thing in said for word in PRIVATE_WORDS):
+    if not any(map(_is_private, said)):
         return Step(input=came, effective_us=effective_us, decisions=decisions, context=None), None
     public = Step(
-        input=None if came is None else _blank(came),
+        input=None if came is None or _counts(came) else _blank(came),
         effective_us=effective_us,
-        decisions=tuple(_blank(decision) for decision in decisions if not isinstance(decision, _BETRAYING)),
+        decisions=tuple(_blank(decision) for decision in decisions if not _betrays(decision)),
         context=None,
     )
     return public, {
@@ -55,6 +57,19 @@ def whole_step(step: Step, facts: Mapping[str, object] | None) -> tuple[Input | 
     if private is None or (public.input, public.decisions) != (step.input, step.decisions):
         raise EvidenceError("what is sealed beside the step is not what its line says in public")
     return came, decisions
+
+
+def _is_private(said: Input | do.Command) -> bool:
+    return _counts(said) or any(getattr(said, word, "") for word in PRIVATE_WORDS)
+
+
+def _betrays(decision: do.Command) -> bool:
+    return isinstance(decision, _BETRAYING) or _counts(decision)
+
+
+def _counts(said: Input | do.Command) -> bool:
+    """Whether it is a press of the function button, or what a count of them came to."""
+    return getattr(said, "button", "") == COUNTING_BUTTON or getattr(said, "clause", "") == COUNTED_CLAUSE
 
 
 def _blank(said: _Said) -> _Said:

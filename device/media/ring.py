@@ -53,12 +53,14 @@ class Gop:
 class Claim:
     """A recording's hold on the ring: everything from `from_us` to `to_us` that it has not yet made durable.
 
-    It begins with a GOP, never within one: `next_video` is at first the number of a keyframe held or to come.
+    It begins with a GOP, never within one: `next_video` is at first the number of a keyframe held or to come. `held_us`:
+    how far back before the press the pictures reach that were held then.
     """
 
-    def __init__(self, from_us: int, press_us: int, next_video: int, next_audio: int) -> None:
+    def __init__(self, from_us: int, press_us: int, held_us: int, next_video: int, next_audio: int) -> None:
         self.from_us = from_us
         self.press_us = press_us
+        self.held_us = held_us
         self.to_us: int | None = None
         self.first_video = next_video
         self.next_video = next_video
@@ -93,6 +95,8 @@ class Ring:
         self._newest_audio_us: int | None = None
         self._last_gop_bytes = 0
         self._forgotten = -1
+        self._cleared_us = 0
+        self._sound_cleared_us = 0
         self.payload_bytes = 0
         self.evicted_frames = 0
         self.refused_frames = 0
@@ -134,7 +138,7 @@ class Ring:
             went_back = self._newest_audio_us is not None and at_us <= self._newest_audio_us
             self._newest_audio_us = max(at_us, self._newest_audio_us or at_us)
             self._evict()
-            if went_back or not flags.audio:
+            if went_back or not flags.audio or self._came_late(at_us, self._sound_cleared_us):
                 self.refused_audio += 1
                 return
             if self.payload_bytes + len(data) > self.cap_bytes and not self._make_room(len(data)):
@@ -166,13 +170,16 @@ class Ring:
             if self._audio and self._audio[-1].at_us >= from_us:
                 self._audio = deque(_flagged(packet, flags, from_us) for packet in self._audio)
 
-    def clear(self, sound_only: bool = False) -> None:
+    def clear(self, before_us: int, sound_only: bool = False) -> None:
         """Drop everything that no recording claims, or only its sound. The memory is released, not erased (E6).
 
-        What is left is for the recordings that claim it now: no later claim reaches back past this.
+        What is left is for the recordings that claim it now: no later claim reaches back past this. What was captured
+        before `before_us` and is delivered later is not held, unless it is theirs.
         """
         with self._lock:
+            self._sound_cleared_us = max(self._sound_cleared_us, before_us)
             if not sound_only:
+                self._cleared_us = max(self._cleared_us, before_us)
                 for gop in list(self._gops):
                     self._trim(gop)
                 self._forgotten = self._next_video - 1
@@ -192,18 +199,20 @@ class Ring:
                 frame.number
                 for gop in self._gops
                 for frame in gop.frames
-                if frame.at_us < press_us and not frame.flags.pre_video
+                if frame.at_us < self._cleared_us or (frame.at_us < press_us and not frame.flags.pre_video)
             )
             after = max(self._forgotten, max(barred, default=-1))
             whole = [gop for gop in self._gops if gop.first_number > after]
             reaches = (gop.start_us if nothing_before else gop.frames[-1].at_us for gop in whole)
             first = next((gop for gop, at_us in zip(whole, reaches, strict=True) if at_us >= video_from_us), None)
             start_us = first.start_us if first is not None else video_from_us
+            sound_from_us = max(start_us, self._sound_cleared_us)
             claim = Claim(
                 from_us=start_us,
                 press_us=press_us,
+                held_us=0 if first is None else max(0, press_us - start_us),
                 next_video=first.first_number if first is not None else self._next_video,
-                next_audio=next((p.number for p in self._audio if p.at_us >= start_us), self._next_audio),
+                next_audio=next((p.number for p in self._audio if p.at_us >= sound_from_us), self._next_audio),
             )
             self._claims.append(claim)
             return claim
@@ -293,7 +302,7 @@ class Ring:
     def _why_not(self, data: bytes, at_us: int, keyframe: bool, flags: CaptureFlags) -> str | None:
         if self._newest_video_us is not None and at_us <= self._newest_video_us:
             return self._stop_gop("time-went-back")
-        if not flags.video:
+        if not flags.video or self._came_late(at_us, self._cleared_us):
             return self._stop_gop("policy")
         if not keyframe and self._awaiting_keyframe is not None:
             return self._awaiting_keyframe
@@ -301,6 +310,12 @@ class Ring:
         if self.payload_bytes + wanted > self.cap_bytes and not self._make_room(wanted):
             return self._stop_gop("full")
         return None
+
+    def _came_late(self, at_us: int, cleared_us: int) -> bool:
+        """Captured before the ring was cleared, delivered after, and no recording's."""
+        return at_us < cleared_us and not any(
+            claim.from_us <= at_us and (claim.to_us is None or at_us < claim.to_us) for claim in self._claims
+        )
 
     def _stop_gop(self, cause: str) -> str:
         """Nothing after a missing frame can be decoded until the next keyframe."""

@@ -5,7 +5,7 @@ import msgspec
 from device.policy import commands as do
 from device.policy import inputs as on
 from device.policy.explaining import explain, forgotten_if_private, reason_so_far, settled
-from device.policy.pausing import pause_for, resume_for
+from device.policy.pausing import cancelled_stop, pause_for, resume_for
 from device.policy.recording import (
     ZONE_ENTERED,
     begin,
@@ -63,6 +63,7 @@ def _carried_in(moment: Moment) -> Result:
 def _left_zone(moment: Moment, *, allowed: bool) -> Result:
     """A zone that paused a recording was left: it goes on, and where the next one asks, it asks."""
     resumed = moment.becomes(
+        *cancelled_stop(moment),
         do.Resume(at_us=moment.at_us, clause="zones", recording=moment.state.recording),
         moment.cue("recording", "zones"),
         phase=Phase.RECORDING,
@@ -270,6 +271,9 @@ def assign(moment: Moment) -> Result:
         return denied(moment.changed(wearer=Wearer()), "assignment", "role", "assignment")
     if wearer == moment.state.wearer:
         return nothing(moment)
+    moment = moment.changed(
+        prompted_us=None if moment.state.deadlines.prompt_by_us is None else moment.state.prompted_us
+    )
     assigned = do.Assign(
         at_us=moment.at_us,
         clause="assignment",

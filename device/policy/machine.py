@@ -18,7 +18,7 @@ from device.policy import inputs as on
 from device.policy.gestures import Told
 from device.policy.model import Policy
 from device.policy.recording import Action, nothing
-from device.policy.state import RESTING, Capture, Commands, Event, Moment, Phase, Result, State, capture
+from device.policy.state import RESTING, Capture, Commands, Event, Moment, Phase, Result, State, capture, under
 
 MACHINE_VERSION = "machine-2"
 
@@ -35,6 +35,13 @@ def step(state: State, came: on.Input, policy: Policy) -> Result:
     moment = Moment(msgspec.structs.replace(state, now_us=at_us), policy, at_us, at_us, None, came)
     state, commands = _followed(moment, _take)
     return state, decided + commands
+
+
+def take_policy(state: State, old: Policy, new: Policy, now_us: int) -> Result:
+    """Another policy takes the place of one, while nothing is recorded (`at_rest`): the state that it begins with, which
+    the journal's record of the change holds, and what follows for what may be held."""
+    begun = under(state, new)
+    return begun, _follow_capture(capture(state, old), capture(begun, new), now_us)
 
 
 def next_deadline_us(state: State, policy: Policy) -> int | None:
@@ -122,11 +129,11 @@ def _followed(moment: Moment, act: Action) -> Result:
     before, (state, commands) = moment.state, act(moment)
     if (before.phase, before.zone, before.muted) == (state.phase, state.zone, state.muted):
         return state, commands
-    return state, commands + _follow_capture(before, state, moment.policy, moment.at_us)
+    follow = _follow_capture(capture(before, moment.policy), capture(state, moment.policy), moment.at_us)
+    return state, commands + follow
 
 
-def _follow_capture(old: State, new: State, policy: Policy, at_us: int) -> Commands:
-    before, after = capture(old, policy), capture(new, policy)
+def _follow_capture(before: Capture, after: Capture, at_us: int) -> Commands:
     if before == after:
         return ()
     follow: list[do.Command] = [_set_capture(after, at_us)]

@@ -3,7 +3,7 @@
 from device.policy import commands as do
 from device.policy.explaining import forgotten
 from device.policy.recording import close, denied, justify, next_reminder, stated_by_press, unsaid_mark
-from device.policy.state import PAUSED, Moment, Phase, Result
+from device.policy.state import PAUSED, Commands, Moment, Phase, Result
 
 # -- pause ----------------------------------------------------------------------------------------------------------
 
@@ -20,6 +20,7 @@ def pause_for(moment: Moment, reason: str, clause: str, *, by_zone: bool) -> Res
     state, at_us = moment.state, moment.at_us
     return moment.becomes(
         *marks,
+        *cancelled_stop(moment),
         do.Mark(at_us=at_us, clause=clause, recording=state.recording, marked_us=at_us),
         do.Pause(at_us=at_us, clause=clause, recording=state.recording, reason=reason),
         moment.cue("paused", clause),
@@ -28,6 +29,12 @@ def pause_for(moment: Moment, reason: str, clause: str, *, by_zone: bool) -> Res
         paused_by_zone=by_zone,
         deadlines=moment.until(confirm_by_us=None, justify_by_us=None, remind_at_us=next_reminder(moment)),
     )
+
+
+def cancelled_stop(moment: Moment) -> Commands:
+    """A stop that was asked for ends with the pause that comes, or the one that ends."""
+    asked = moment.state.phase in (Phase.STOP_ASKED, Phase.PAUSED_STOP_ASKED)
+    return (moment.note("stop-cancelled", "stop"),) if asked else ()
 
 
 def pause_in_post_event(moment: Moment) -> Result:
@@ -55,6 +62,7 @@ def resume_for(moment: Moment, stated: str) -> Result:
     if not allowed and not stated:
         return denied(moment, "resume", "zone-denies", "zones")
     return moment.becomes(
+        *cancelled_stop(moment),
         *([] if allowed else [justify(moment, stated)]),
         do.Resume(at_us=moment.at_us, clause="pause", recording=state.recording),
         moment.cue("recording" if allowed else "override", "pause"),

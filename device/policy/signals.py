@@ -101,7 +101,7 @@ INDICATIONS: tuple[Indication, ...] = (
     Indication("asleep", _in(Phase.ASLEEP), OFF, RARE_WINK, "asleep: nothing is held, triggers are not heard"),
     Indication("clock-unset", _faulty(CLOCK), None, TWO_GAPS, "the time of day is not known; recording works"),
     Indication(
-        "storage-low", _warned("storage-low", "storage-critical"), None, GAP,
+        "storage-low", _warned("storage-low"), None, GAP,
         "less room on the card than the policy asks for",
     ),
     Indication("battery-low", _warned("battery-low"), None, LONG_GAP, "the battery is low"),

@@ -191,7 +191,7 @@ def at_rest(state: State) -> bool:
         and not state.shutting_down
         and state.explaining is None
         and state.deadlines.prompt_by_us is None
-        and state.record == state.function == Button()
+        and all(button.spent or button == Button() for button in (state.record, state.function))
     )
 
 
@@ -212,6 +212,8 @@ def under(state: State, policy: Policy) -> State:
         not_ready=state.not_ready,
         warnings=state.warnings,
         faults=state.faults,
+        record=state.record,
+        function=state.function,
         deadlines=Deadlines(remind_at_us=state.deadlines.remind_at_us if asleep else None),
     )
 
