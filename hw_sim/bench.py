@@ -16,10 +16,13 @@ from device.errors import ConfigurationError
 from hw_sim.hardware import Behaviour, TwinHardware
 from hw_sim.scenes import DrawnScene, FlatScene, Scene, VideoScene
 
+NO_LINE = "initial"
+"""The zone that has no line of its own: the policy's initial one."""
+LONGEST_PRESS_DIGITS = 7
 RATES = {str(rate_hz) for rate_hz in range(1, 1001)}
 HELP = """a recording: double record, hold record 3200, press record
 lines: press BUTTON [MS] | double BUTTON | hold BUTTON MS   (BUTTON: record, function)
-       zone NAME | sleep on|off | trigger NAME | battery good|low|critical
+       zone NAME (initial: no line closed) | sleep on|off | trigger NAME | battery good|low|critical
        stick BUTTON | unstick BUTTON | chatter BUTTON MS HZ
        stall | resume | drop FRAMES | unplug | replug | help"""
 
@@ -57,15 +60,22 @@ def play(hardware: TwinHardware, line: str) -> str:  # noqa: C901, PLR0912 - one
     match line.split():
         case ["press", ("record" | "function") as button]:
             hardware.thumb.press(button)
-        case ["press" | "hold", ("record" | "function") as button, length] if length.isdecimal():
+        case ["press" | "hold", ("record" | "function") as button, length] if (
+            length.isdecimal() and len(length) <= LONGEST_PRESS_DIGITS
+        ):
             hardware.thumb.press(button, length_ms=int(length))
         case ["double", ("record" | "function") as button]:
             hardware.thumb.double(button)
         case ["zone", name]:
+            if not hardware.thumb.has(f"zone-{name}") and name != NO_LINE:
+                zones = ", ".join([*hardware.thumb.names("zone-"), NO_LINE])
+                return f"zone {name}: this bench has: {zones} ({NO_LINE}: where no line is closed)"
             hardware.thumb.zone(name)
         case ["sleep", ("on" | "off") as way] if hardware.thumb.has("sleep"):
             hardware.thumb.switch("sleep", way == "on")
-        case ["trigger", name] if hardware.thumb.has(f"trigger-{name}"):
+        case ["trigger", name]:
+            if not hardware.thumb.has(f"trigger-{name}"):
+                return f"trigger {name}: this bench has: {', '.join(hardware.thumb.names('trigger-')) or 'none'}"
             hardware.thumb.trigger(name)
         case ["battery", ("good" | "low" | "critical") as level]:
             hardware.thumb.battery(level)
@@ -73,7 +83,9 @@ def play(hardware: TwinHardware, line: str) -> str:  # noqa: C901, PLR0912 - one
             hardware.thumb.stick(button)
         case ["unstick", ("record" | "function") as button]:
             hardware.thumb.unstick(button)
-        case ["chatter", ("record" | "function") as button, length, rate] if length.isdecimal() and rate in RATES:
+        case ["chatter", ("record" | "function") as button, length, rate] if (
+            length.isdecimal() and len(length) <= LONGEST_PRESS_DIGITS and rate in RATES
+        ):
             hardware.thumb.chatter(button, int(length), int(rate))
         case ["stall"]:
             hardware.the_camera.stall()

@@ -73,6 +73,10 @@ class Thumb:
         """Whether this board has a line of this name."""
         return line in self._wires
 
+    def names(self, prefix: str) -> list[str]:
+        """What follows the prefix in the names of the lines that begin with it."""
+        return [line.removeprefix(prefix) for line in self._wires if line.startswith(prefix)]
+
     def press(self, button: str, at_us: int | None = None, length_ms: int = PRESS_MS) -> int:
         """Press and release; the boot time of the leading edge."""
         at_us = self._clock.now_us() if at_us is None else at_us

@@ -19,10 +19,21 @@ from device.evidence.steps import public_step
 from device.policy import commands as do
 from device.policy import inputs as on
 from device.policy import machine, signals
-from device.policy.machine import next_deadline_us, step
+from device.policy.machine import next_deadline_us, step, take_policy
 from device.policy.model import Policy
 from device.policy.recording import BY_DOUBLE_PRESS, BY_HOLD
-from device.policy.state import KEEPING, PAUSED, RESTING, Capture, Commands, Phase, State, capture, initial_state
+from device.policy.state import (
+    KEEPING,
+    PAUSED,
+    RESTING,
+    Capture,
+    Commands,
+    Phase,
+    State,
+    at_rest,
+    capture,
+    initial_state,
+)
 from tests.policies import FIRST, PROFILES
 
 EXAMPLES = 100
@@ -241,6 +252,20 @@ class Watch:
     def play(self, which: int, wait_us: int) -> None:
         for came in inputs_for(which, wait_us, self.state):
             self.give(came)
+
+    def change_policy(self, policy: Policy) -> None:
+        """Another one comes into force, if nothing is recorded or asked for."""
+        if not at_rest(self.state):
+            return
+        before, old, self.policy = self.state, self.policy, policy
+        self.state, commands = take_policy(before, old, policy, before.now_us)
+        assert self.state.recording == before.recording
+        self.stealth, self.asleep = False, self.state.phase is Phase.ASLEEP
+        for command in commands:
+            self.take(command, before)
+        self.seen["policy-changed"] += 1
+        self.agrees(self.state)
+        self.what_is_kept(self.state)
 
     def shut_down(self) -> None:
         """As the daemon ends: the recorder says of each recording that it has closed."""
@@ -505,6 +530,8 @@ def test_many_inputs_under_every_profile_and_under_policies_drawn() -> None:
         for which, wait_us in episode(source):
             try:
                 watch.play(which, wait_us)
+                if source.random() < 0.05:
+                    watch.change_policy(source.choice([*PROFILES.values()]))
             except AssertionError as broken:
                 broken.add_note(f"policy {policy.id}, seed {SEED}, the last of: {watch.inputs[-12:]}")
                 raise
@@ -513,6 +540,7 @@ def test_many_inputs_under_every_profile_and_under_policies_drawn() -> None:
         seen += watch.seen
         if given_inputs >= INPUTS:
             break
+    assert seen["policy-changed"] > INPUTS // 2000
     kinds = {str(kind.__struct_config__.tag) for kind in do.Command.__args__}
     assert kinds - set(seen) == set()
     pairs = {f"{kind.__name__} in {phase.value}" for kind in on.Input.__args__ for phase in Phase}

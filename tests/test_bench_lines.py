@@ -1,0 +1,51 @@
+"""The lines that a bench tester types: a mistyped one is said, and nothing is done."""
+
+from pathlib import Path
+
+import pytest
+
+from hw_sim.bench import HELP, play
+from hw_sim.virtual import VirtualDevice
+from tests.benches import make_bench
+
+
+@pytest.fixture
+def device(tmp_path: Path) -> VirtualDevice:
+    device = VirtualDevice(make_bench(tmp_path / "bench", audio=False))
+    device.boot()
+    device.run(3)
+    return device
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("zone nowhere", "zone nowhere: this bench has: private, school, initial (initial: where no line is closed)"),
+        ("trigger nope", "trigger nope: this bench has: holster, light-bar, door, panic"),
+        ("hold record 99999999999999999999", HELP),
+        ("sleep maybe", HELP),
+        ("what", HELP),
+        ("", ""),
+    ],
+)
+def test_a_mistyped_line_is_said_and_does_nothing(device: VirtualDevice, line: str, said: str) -> None:
+    before = device.daemon.control.state
+    assert play(device.hardware, line) == said
+    device.run(1)
+    after = device.daemon.control.state
+    assert (after.zone, after.phase, after.sleep_wanted) == (before.zone, before.phase, before.sleep_wanted)
+
+
+def test_zones_sleep_and_triggers_are_played(device: VirtualDevice) -> None:
+    for line, zone in (("zone school", "school"), ("zone private", "private"), ("zone initial", "street")):
+        assert play(device.hardware, line) == ""
+        device.run(1)
+        assert device.daemon.control.state.zone == zone
+    assert play(device.hardware, "sleep on") == ""
+    device.run(1)
+    assert device.daemon.control.state.phase.value == "asleep"
+    assert play(device.hardware, "sleep off") == ""
+    device.run(1)
+    assert play(device.hardware, "trigger holster") == ""
+    device.run(1)
+    assert device.daemon.control.state.phase.value == "recording"
