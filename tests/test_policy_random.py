@@ -470,7 +470,7 @@ class Watch:
         assert self.capture.video == (
             keeping or (state.phase is Phase.IDLE and policy.pre_event_mode(state.zone) != "off")
         )
-        assert policy.activation.enabled or not (self.capture.video or self.capture.audio or self.opened)
+        assert policy.activation.enabled or not (self.capture.video or self.capture.audio or self.open)
         assert self.held == (self.capture.video or self.capture.audio), "something is left of what may not be held"
         zone = policy.zones[state.zone]
         if keeping:
