@@ -41,7 +41,8 @@ from device.evidence.records import (
 )
 from device.evidence.steps import public_step
 from device.media.frames import CaptureFlags
-from device.media.ring import Claim, Ring
+from device.media.held import Claim
+from device.media.ring import Ring
 from device.policy import commands as do
 from device.policy import machine, signals
 from device.policy.inputs import (

@@ -1,37 +1,21 @@
 """`bodycam policy …`: check, show and compare policy documents. A FILE may be the name of a shipped profile."""
 
 import argparse
-import hashlib
 import sys
 from collections.abc import Callable, Sequence
-from importlib import resources
-from pathlib import Path
 
-import msgspec
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from device.errors import UsageError
-from device.policy.differences import differences
-from device.policy.document import MAX_DOCUMENT_BYTES, DocumentError
-from device.policy.model import Policy, parse_policy
+from device.policy.differences import KINDS, differences
 from device.policy.pages import BUILT, Line, Section, page
 from device.policy.schema import policy_schema
-from device.policy.signals import signals_for_people
-from device.terminal import print_json
+from device.policy_files import read_document
+from device.terminal import print_json, safe
 
 AddCommand = Callable[..., argparse.ArgumentParser]
 WHERE_FROM = "Where it comes from"
-WAY_OUT = "`bodycam policy schema` lists the keys and their limits"
-
-
-class Document(msgspec.Struct, frozen=True):
-    """A policy that was read, under the name that the person gave."""
-
-    file: str
-    sha256: str
-    policy: Policy
 
 
 def add_policy_commands(
@@ -101,13 +85,13 @@ def check_policy(file: str, *, as_json: bool) -> int:
         return 0
     said = f"{policy.id}, version {policy.version}; zones {', '.join(policy.zones)}"
     settled = f"conflicts settled: {len(policy.conflicts)}, sources not read: {len(policy.not_opened)}"
-    print(_safe(f"{file}: good: {said}; {settled}"))
+    print(safe(f"{file}: good: {said}; {settled}"))
     return 0
 
 
 def show_policy(file: str, *, as_json: bool) -> int:
     document = read_document(file)
-    sections = page(document.policy, signals_for_people())
+    sections = page(document.policy)
     if as_json:
         policy = document.policy
         print_json({"policy": policy.id, "version": policy.version, "sha256": document.sha256, "sections": sections})
@@ -124,13 +108,14 @@ def compare_policies(before: str, after: str, *, as_json: bool) -> int:
         print_json(found)
         return 0
     sources = [difference for difference in found if difference.key.endswith(".source")]
+    entries = tuple(f"{each.key}." for each in found if each.key.count(".") == 1 and each.key.split(".")[0] in KINDS)
     for difference in found:
         if difference not in sources:
-            print(_safe(difference.text))
+            print(("  " if difference.key.startswith(entries) else "") + safe(difference.text))
     if sources:
         print("\nWhere it comes from:")
     for difference in sources:
-        print(_safe(difference.text))
+        print(safe(difference.text))
     if not found:
         print("no difference")
     return 0
@@ -141,63 +126,47 @@ def print_schema() -> int:
     return 0
 
 
-def read_document(file: str) -> Document:
-    content = _content(file)
-    try:
-        policy = parse_policy(content)
-    except DocumentError as failure:
-        raise UsageError(_safe(f"{file}: {failure}; {WAY_OUT}")) from failure
-    return Document(file, hashlib.sha256(content).hexdigest(), policy)
-
-
-def shipped_profiles() -> dict[str, bytes]:
-    """The profiles that come with the product, by name."""
-    folder = resources.files("device.policy") / "profiles"
-    files = sorted((file for file in folder.iterdir() if file.name.endswith(".toml")), key=lambda file: file.name)
-    return {file.name.removesuffix(".toml"): file.read_bytes() for file in files}
-
-
-def _content(file: str) -> bytes:
-    """At most one byte more than a policy may have, so that a longer one is refused for its length."""
-    path = Path(file)
-    if not path.is_file():
-        shipped = shipped_profiles()
-        if file in shipped:
-            return shipped[file]
-        there = "not a file" if path.exists() else "no such file, and no profile that is shipped"
-        raise UsageError(_safe(f"{file}: {there}; name a policy's file, or one of: {', '.join(shipped)}"))
-    try:
-        with path.open("rb") as stream:
-            return stream.read(MAX_DOCUMENT_BYTES + 1)
-    except OSError as failure:
-        raise UsageError(_safe(f"{file}: {failure.strerror}; make it readable, or name another")) from failure
-
-
 def _show_on_terminal(sections: Sequence[Section]) -> None:
     console = Console()
     numbers = _numbered(sections)
-    for section in sections:
-        console.print(Text(f"\n{_safe(section.title)}", style="bold"))
+
+    def show(section: Section) -> None:
+        console.print(Text(f"\n{safe(section.title)}", style="bold"))
         table = Table.grid(padding=(0, 1))
         for line in section.lines:
-            table.add_row("•", Text.assemble(_safe(line.text), (_mark(line, numbers), "dim")))
+            table.add_row("•", Text.assemble(safe(line.text), (_mark(line, numbers), "dim")))
         console.print(table)
+
+    for section in sections:
+        if not section.annex:
+            show(section)
     if numbers:
         console.print(Text(f"\n{WHERE_FROM}", style="bold"))
     for source, number in numbers.items():
-        console.print(Text(f"[{number}] {_safe(source)}", style="dim"))
+        console.print(Text(f"[{number}] {safe(source)}", style="dim"))
+    for section in sections:
+        if section.annex:
+            show(section)
 
 
 def _show_plainly(sections: Sequence[Section]) -> None:
     numbers = _numbered(sections)
-    for section in sections:
-        print(f"\n{_safe(section.title)}")
+
+    def show(section: Section) -> None:
+        print(f"\n{safe(section.title)}")
         for line in section.lines:
-            print(_safe(f"- {line.text}{_mark(line, numbers)}"))
+            print(safe(f"- {line.text}{_mark(line, numbers)}"))
+
+    for section in sections:
+        if not section.annex:
+            show(section)
     if numbers:
         print(f"\n{WHERE_FROM}")
     for source, number in numbers.items():
-        print(_safe(f"[{number}] {source}"))
+        print(safe(f"[{number}] {source}"))
+    for section in sections:
+        if section.annex:
+            show(section)
 
 
 def _numbered(sections: Sequence[Section]) -> dict[str, int]:
@@ -210,8 +179,3 @@ def _numbered(sections: Sequence[Section]) -> dict[str, int]:
 
 def _mark(line: Line, numbers: dict[str, int]) -> str:
     return f" [{numbers[line.source]}]" if line.source in numbers else ""
-
-
-def _safe(text: str) -> str:
-    """On one line, and with nothing in it that a terminal obeys."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

@@ -4,22 +4,22 @@ The private key is read here and nowhere else; a policy that no camera would tak
 """
 
 import argparse
-import os
 from datetime import UTC, datetime
 from pathlib import Path
 
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 
-from device.errors import EvidenceError, UsageError
-from device.evidence.adoption import replace_file
+from device.errors import ConfigurationError, EvidenceError, UsageError
 from device.evidence.bundle import MAX_CERTIFICATE_BYTES, MAX_POLICY_BYTES, make_bundle
-from device.evidence.identity import FileSigner, Role, load_certificate, why_not_for
+from device.evidence.identity import MAX_PEM_BYTES, FileSigner, Role, load_certificate, why_not_for
 from device.evidence.verify import is_card, is_recording
-from device.policy.document import DocumentError
-from device.policy.model import Policy, parse_policy
+from device.policy.model import Policy
+from device.policy_files import read_document
+from device.terminal import check_output, safe, write_whole
 
 EXAMPLE = "example: bodycam policy sign boston.toml --key policy.key --certificate policy.pem -o boston.bundle"
+KEY_WANTED = "give the private key that signs policies: P-256, in PEM, without a passphrase"
 
 
 def add_sign_command(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -28,7 +28,7 @@ def add_sign_command(commands: "argparse._SubParsersAction[argparse.ArgumentPars
     sign = commands.add_parser(
         "sign", help=what, description=what, epilog=EXAMPLE, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    sign.add_argument("policy", type=Path, metavar="FILE", help="the policy document (TOML)")
+    sign.add_argument("policy", metavar="FILE", help="the policy document (TOML), or the name of a shipped profile")
     sign.add_argument("--key", type=Path, required=True, metavar="KEY.pem", help="the private key, PEM")
     sign.add_argument("--certificate", type=Path, required=True, metavar="CERT", help="its certificate, PEM or DER")
     sign.add_argument("-o", "--output", type=Path, required=True, metavar="OUT.bundle")
@@ -36,27 +36,35 @@ def add_sign_command(commands: "argparse._SubParsersAction[argparse.ArgumentPars
     sign.set_defaults(run=_sign)
 
 
-def sign_policy(document: Path, key: Path, certificate: Path, output: Path, *, force: bool) -> Policy:
-    """Sign a policy and write its bundle, whole or not at all; the policy. `UsageError` for what must be changed."""
-    _check_output(output, force=force)
-    signed = _read(document, MAX_POLICY_BYTES, "give a policy document")
-    try:
-        policy = parse_policy(signed)
-    except DocumentError as failure:
-        raise UsageError(f"{document}: {failure}") from failure
+def sign_policy(document: str, key: Path, certificate: Path, output: Path, *, force: bool) -> Policy:
+    """Sign a policy, a file or a shipped profile, and write its bundle, whole or not at all; the policy. `UsageError`
+    for what must be changed."""
+    inputs = (Path(document), key, certificate)
+    _check_output(output, inputs, force=force)
+    read = read_document(document)
+    if len(read.content) > MAX_POLICY_BYTES:
+        raise UsageError(safe(f"{document}: more than {MAX_POLICY_BYTES} bytes, which cameras refuse; make it shorter"))
     der = _certificate(certificate)
-    bundle = make_bundle(signed, FileSigner(key, der), der)
-    try:
-        replace_file(output, bundle)
-    except OSError as failure:
-        raise UsageError(f"-o {output}: {failure.strerror}; name a file that can be written") from failure
-    return policy
+    bundle = make_bundle(read.content, _signer(key, der), der)
+    write_whole(output, bundle, "-o", inputs, force=force)
+    return read.policy
 
 
 def _sign(options: argparse.Namespace) -> int:
     policy = sign_policy(options.policy, options.key, options.certificate, options.output, force=options.force)
-    print(f"{options.output}: {policy.id} {policy.version}")
+    print(safe(f"{options.output}: {policy.id} {policy.version}"))
     return 0
+
+
+def _signer(path: Path, certificate: bytes) -> FileSigner:
+    """The key that signs policies; `UsageError` with a way out for every other."""
+    if b"ENCRYPTED" in _read(path, MAX_PEM_BYTES, KEY_WANTED):
+        plain = "`openssl pkey -in KEY.pem -out PLAIN.pem` takes the passphrase off"
+        raise UsageError(safe(f"{path}: the key is encrypted; {plain}; {KEY_WANTED}"))
+    try:
+        return FileSigner(path, certificate)
+    except ConfigurationError as failure:
+        raise UsageError(safe(f"{failure}; {KEY_WANTED}")) from failure
 
 
 def _certificate(path: Path) -> bytes:
@@ -65,19 +73,29 @@ def _certificate(path: Path) -> bytes:
     try:
         if data.lstrip().startswith(b"-----"):
             data = x509.load_pem_x509_certificate(data).public_bytes(serialization.Encoding.DER)
-        why = why_not_for(load_certificate(data), Role.POLICY, datetime.now(UTC))
+        certificate = load_certificate(data)
     except (EvidenceError, ValueError) as failure:
-        raise UsageError(f"{path}: {failure}; give a certificate in PEM or DER") from failure
+        raise UsageError(safe(f"{path}: {failure}; give a certificate in PEM or DER")) from failure
+    why = _authority(certificate) or why_not_for(certificate, Role.POLICY, datetime.now(UTC))
     if why:
-        raise UsageError(f"{path}: {why}; give one that the agency's CA issued for signing policies, and that is valid")
+        wanted = "give one that the agency's CA issued for signing policies, and that is valid"
+        raise UsageError(safe(f"{path}: {why}; {wanted}"))
     return data
 
 
-def _check_output(output: Path, *, force: bool) -> None:
+def _authority(certificate: x509.Certificate) -> str:
+    """Why a certificate that may issue others has no role; "" when it may not."""
+    try:
+        issues = certificate.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
+    except x509.ExtensionNotFound:
+        issues = False
+    return "its certificate is a CA's, which has no other role" if issues else ""
+
+
+def _check_output(output: Path, inputs: tuple[Path, ...], *, force: bool) -> None:
     if any(is_card(folder) or is_recording(folder) for folder in output.resolve().parents):
-        raise UsageError(f"-o {output}: that is on a card; name a file elsewhere")
-    if os.path.lexists(output) and not force:
-        raise UsageError(f"-o {output}: it is there already; name another file, or give --force")
+        raise UsageError(safe(f"-o {output}: that is on a card; name a file elsewhere"))
+    check_output(output, "-o", inputs, force=force)
 
 
 def _read(path: Path, limit: int, way_out: str) -> bytes:
@@ -85,7 +103,7 @@ def _read(path: Path, limit: int, way_out: str) -> bytes:
         with path.open("rb") as file:
             data = file.read(limit + 1)
     except OSError as failure:
-        raise UsageError(f"{path}: {failure.strerror}; {way_out}") from failure
+        raise UsageError(safe(f"{path}: {failure.strerror}; {way_out}")) from failure
     if len(data) > limit:
-        raise UsageError(f"{path}: more than {limit} bytes; {way_out} of at most that")
+        raise UsageError(safe(f"{path}: more than {limit} bytes; {way_out}"))
     return data

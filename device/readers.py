@@ -19,7 +19,7 @@ from device.evidence.records import RecordingOpened, Segment
 from device.evidence.verdicts import EXIT_ALTERED, EXIT_WRONG_KEY, CardVerdict, Finding, RecordingVerdict, worst
 from device.evidence.verify import Opener, Progressing, is_recording, total_bytes, verify
 from device.service.status import read_status
-from device.terminal import Output, print_json
+from device.terminal import Output, check_replaceable, print_json
 
 _COLOURS = {0: "green", 1: "bold red", 2: "magenta", 3: "magenta", 4: "yellow"}
 
@@ -51,6 +51,7 @@ def show_verification(paths: list[Path], trust: Path, identity: Path | None, hea
 
 def show_export(recording: Path, identity_path: Path, trust: Path | None, output: Path, *, as_json: bool) -> int:
     """Verify, then write. Nothing is written of a recording whose content is altered."""
+    check_replaceable(output, "-o", [identity_path, *([trust] if trust is not None else [])])
     if not is_recording(recording):
         there = "not a recording's folder" if recording.exists() else "no such folder"
         raise UsageError(f"{recording}: {there}; give one of those in a card's evidence folder")

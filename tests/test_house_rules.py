@@ -115,7 +115,6 @@ def test_the_daemon_has_no_network_listener() -> None:
 
 def test_modules_are_of_a_readable_length() -> None:
     allowed = {
-        "device/policy/machine.py": "one table and its actions, read top to bottom",
         "device/evidence/records.py": "every record type on one page",
         "device/evidence/recorder.py": "the one thread that writes",
         "hw_sim/disk.py": "one file system",

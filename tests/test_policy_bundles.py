@@ -3,13 +3,17 @@
 import argparse
 import base64
 import itertools
+import os
+import socket
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from cryptography import x509
-from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -27,7 +31,8 @@ from device.evidence.bundle import (
 )
 from device.evidence.envelope import _P256_ORDER, _spell, open_line, sign_line
 from device.evidence.identity import Role
-from device.policy_signing import add_sign_command, sign_policy
+from device.policy_signing import KEY_WANTED, add_sign_command, sign_policy
+from device.terminal import write_whole
 from hw_sim.agency import Agency, Issued
 from tests.benches import FIRST_PROFILE, policy_document
 
@@ -38,6 +43,7 @@ GOOD = AGENCY.bundle(DOCUMENT)
 ANCHORS = (AGENCY.ca,)
 SIGNED, CERTIFICATE = GOOD[:-1].split(b"\n")
 TAMPERED = 1500
+UNLOCKED = serialization.NoEncryption()
 
 # What an altered certificate may hold (a serial number below zero) is read, and warned of.
 pytestmark = pytest.mark.filterwarnings("ignore::cryptography.utils.CryptographyDeprecationWarning")
@@ -113,7 +119,7 @@ def test_a_signed_line_of_another_kind_is_no_bundle() -> None:
 
 def test_a_policy_that_is_none_is_refused_with_key_value_and_limit() -> None:
     wrong = DOCUMENT.replace(b"confirm_s = 5", b"confirm_s = 500")
-    assert refused(AGENCY.bundle(wrong)) == "stop.confirm_s is 500: expected `int` <= 30"
+    assert refused(AGENCY.bundle(wrong)) == "stop.confirm_s is 500: must be 2 to 30"
     assert refused(AGENCY.bundle(b"\xff")).startswith("not TOML: ")
 
 
@@ -267,6 +273,7 @@ class Desk:
         self.der = self.put("policy.der", AGENCY.policy_signer.certificate)
         self.pem = self.put("policy.pem", pem(AGENCY.policy_signer))
         self.output = root / "first.bundle"
+        self.force = False
 
     def put(self, name: str, data: bytes) -> Path:
         (self.root / name).write_bytes(data)
@@ -275,9 +282,12 @@ class Desk:
     def sign(self, **other: Path) -> str:
         """The message of a signing that is refused, where something is another."""
         files = {"policy": self.policy, "key": self.key, "certificate": self.der, "output": self.output, **other}
+        force = self.force
         before = sorted(path.name for path in self.root.iterdir())
         with pytest.raises(UsageError) as raised:
-            sign_policy(files["policy"], files["key"], files["certificate"], files["output"], force=False)
+            sign_policy(str(files["policy"]), files["key"], files["certificate"], files["output"], force=force)
+        assert raised.value.exit_status == 2
+        assert "\n" not in str(raised.value)
         assert sorted(path.name for path in self.root.iterdir()) == before, "nothing is half written"
         return str(raised.value)
 
@@ -285,6 +295,10 @@ class Desk:
 @pytest.fixture
 def desk(tmp_path: Path) -> Desk:
     return Desk(tmp_path)
+
+
+def key_pem(key: PrivateKeyTypes, locked: serialization.KeySerializationEncryption = UNLOCKED) -> bytes:
+    return key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, locked)
 
 
 def command(*arguments: object) -> int:
@@ -316,6 +330,81 @@ def test_sign_replaces_nothing_unasked(desk: Desk) -> None:
     read_bundle(desk.output.read_bytes(), ANCHORS, None)
 
 
+def special_files(root: Path) -> list[Path]:
+    """One of each that this test may make: never a device of this machine."""
+    folder = root / "special"
+    folder.mkdir()
+    os.mkfifo(folder / "pipe")
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(folder / "socket"))
+    (folder / "folder").mkdir()
+    (folder / "target").write_bytes(b"mine")
+    (folder / "link").symlink_to(folder / "target")
+    (folder / "dangling").symlink_to(folder / "nothing")
+    (folder / "to-pipe").symlink_to(folder / "pipe")
+    return [folder / name for name in ("pipe", "socket", "folder", "link", "dangling", "to-pipe")]
+
+
+def listing(folder: Path) -> list[tuple[str, int, int]]:
+    return sorted((path.name, path.lstat().st_ino, path.lstat().st_mode) for path in folder.iterdir())
+
+
+@pytest.mark.parametrize("force", [False, True])
+def test_sign_replaces_nothing_special(desk: Desk, *, force: bool) -> None:
+    desk.force = force
+    for output in special_files(desk.root):
+        before = listing(output.parent)
+        assert desk.sign(output=output).startswith(f"-o {output}: that is ")
+        assert listing(output.parent) == before
+    assert (desk.root / "special" / "target").read_bytes() == b"mine"
+
+
+@pytest.mark.parametrize("force", [False, True])
+def test_sign_never_replaces_what_it_reads(desk: Desk, *, force: bool) -> None:
+    desk.force = force
+    (desk.root / "other-name").hardlink_to(desk.key)
+    for output in (desk.policy, desk.key, desk.der, desk.root / "other-name", desk.root / "x" / ".." / "policy.key"):
+        before = listing(desk.root)
+        said = desk.sign(output=output)
+        assert said.startswith(f"-o {output}: ")
+        assert "which the command reads" in said or ".." in str(output)
+        assert listing(desk.root) == before
+
+
+def test_sign_leaves_a_neighbour_alone_and_takes_a_profile_by_its_name(desk: Desk) -> None:
+    neighbour = desk.put("first.bundle.new", b"mine")
+    assert command("sign", "dc", "--key", desk.key, "--certificate", desk.der, "-o", desk.output) == 0
+    assert neighbour.read_bytes() == b"mine"
+    assert read_bundle(desk.output.read_bytes(), ANCHORS, None).name.id == "dc"
+
+
+def test_what_came_in_the_meantime_is_not_replaced(tmp_path: Path) -> None:
+    output = tmp_path / "x"
+    for make in (lambda: output.write_bytes(b"mine"), lambda: output.symlink_to(tmp_path / "nothing")):
+        make()
+        with pytest.raises(UsageError):
+            write_whole(output, b"new", "-o", force=False)
+        assert [path.name for path in tmp_path.iterdir()] == ["x"]
+        output.unlink()
+    write_whole(output, "new", "-o", force=False)
+    assert output.read_bytes() == b"new"
+
+
+def test_a_certificate_of_a_ca_is_not_for_a_role(desk: Desk) -> None:
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "both")])
+    now = datetime.now(UTC)
+    both = (
+        x509.CertificateBuilder(name, name, key.public_key(), 7, now, now + timedelta(days=2))
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .add_extension(x509.ExtendedKeyUsage([Role.POLICY.oid]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    certificate = desk.put("both.der", both.public_bytes(serialization.Encoding.DER))
+    said = desk.sign(key=desk.put("both.key", key_pem(key)), certificate=certificate)
+    assert said.startswith(f"{certificate}: its certificate is a CA's, which has no other role; give one ")
+
+
 def test_sign_writes_nothing_on_a_card(desk: Desk) -> None:
     card = desk.root / "card"
     (card / "journal").mkdir(parents=True)
@@ -324,18 +413,27 @@ def test_sign_writes_nothing_on_a_card(desk: Desk) -> None:
 
 def test_sign_says_what_is_wrong(desk: Desk) -> None:
     wrong = desk.put("wrong.toml", FIRST_PROFILE.read_bytes().replace(b"confirm_s = 5", b"confirm_s = 500"))
-    assert desk.sign(policy=wrong) == f"{wrong}: stop.confirm_s is 500: expected `int` <= 30"
-    large = desk.put("large.toml", b"#" * (MAX_POLICY_BYTES + 1))
-    assert desk.sign(policy=large).startswith(f"{large}: more than {MAX_POLICY_BYTES} bytes; ")
+    way_out = "`bodycam policy schema` lists the keys and their limits"
+    assert desk.sign(policy=wrong) == f"{wrong}: stop.confirm_s is 500: must be 2 to 30; {way_out}"
+    large = desk.put("large.toml", FIRST_PROFILE.read_bytes() + b"\n#" * (MAX_POLICY_BYTES // 2))
+    assert desk.sign(policy=large).startswith(f"{large}: more than {MAX_POLICY_BYTES} bytes, which cameras refuse; ")
     absent = desk.root / "absent"
-    assert desk.sign(policy=absent) == f"{absent}: No such file or directory; give a policy document"
-    assert desk.sign(key=absent).startswith(f"{absent}: No such file or directory; ")
+    assert desk.sign(policy=absent).startswith(f"{absent}: no such file, and no profile that is shipped; name a ")
+    assert desk.sign(key=absent) == f"{absent}: No such file or directory; {KEY_WANTED}"
     assert desk.sign(certificate=absent).startswith(f"{absent}: No such file or directory; give the certificate")
-    assert desk.sign(key=desk.der) == f"{desk.der}: not an unencrypted private key in PEM"
+    assert desk.sign(key=desk.der) == f"{desk.der}: not an unencrypted private key in PEM; {KEY_WANTED}"
+    own = serialization.load_pem_private_key(AGENCY.policy_signer.key_pem, None)
+    locked = desk.put("locked.key", key_pem(own, serialization.BestAvailableEncryption(b"secret")))
+    assert desk.sign(key=locked).startswith(f"{locked}: the key is encrypted; `openssl pkey -in ")
+    other_curve = desk.put("p384.key", key_pem(ec.generate_private_key(ec.SECP384R1())))
+    assert desk.sign(key=other_curve) == f"{other_curve}: the key is not on the curve P-256; {KEY_WANTED}"
     assert desk.sign(certificate=desk.key).startswith(f"{desk.key}: ")
     assert desk.sign(certificate=desk.policy).startswith(f"{desk.policy}: not a certificate")
     nowhere = desk.root / "absent" / "x.bundle"
-    assert desk.sign(output=nowhere) == f"-o {nowhere}: No such file or directory; name a file that can be written"
+    assert (
+        desk.sign(output=nowhere)
+        == f"-o {nowhere}: No such file or directory; name a file in a folder that can be written"
+    )
 
 
 def test_sign_wants_the_key_of_the_certificate_and_the_role(desk: Desk) -> None:

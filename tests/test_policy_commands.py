@@ -73,17 +73,21 @@ def test_check_reads_a_file_and_says_it_to_programs(agency: Path, capsys: pytest
     said = json.loads(capsys.readouterr().out)
     assert (said["file"], said["policy"], said["version"], said["enabled"]) == (str(agency), "aclu-model", 1, True)
     assert said["zones"] == ["street", "school", "private"]
-    assert (said["conflicts"], said["not_opened"], len(said["sha256"])) == (4, 4, 64)
+    assert (said["conflicts"], said["not_opened"], len(said["sha256"])) == (
+        len(content("aclu-model")["conflicts"]),
+        4,
+        64,
+    )
 
 
 @pytest.mark.parametrize(
     ("document", "said"),
     [
-        (text("dc").replace("confirm_s = 5", "confirm_s = 1"), "stop.confirm_s is 1: expected `int` >= 2"),
-        (text("dc").replace("confirm_s = 5", "confirm = 5"), "stop.confirm: no such key"),
+        (text("dc").replace("confirm_s = 5", "confirm_s = 1"), "stop.confirm_s is 1: must be 2 to 30"),
+        (text("dc").replace("confirm_s = 5", "confirm = 5"), "stop.confirm: no such key (did you mean confirm_s?)"),
         (text("dc") + "= =", "not TOML: "),
-        ("x" * 3000, "line 1: 3000 bytes; the limit is 2000"),
-        ("#\n" * MAX_DOCUMENT_BYTES, f"{MAX_DOCUMENT_BYTES + 1} bytes; the limit is {MAX_DOCUMENT_BYTES}"),
+        ("x" * 3000, "line 1: it has more than 2000 bytes; break it"),
+        ("#\n" * MAX_DOCUMENT_BYTES, f"more than {MAX_DOCUMENT_BYTES} bytes; make it"),
         ("", "id: missing; it must be given"),
     ],
     ids=["bound", "key", "syntax", "line", "length", "empty"],
@@ -133,10 +137,13 @@ def test_show_is_plain_text_where_there_is_no_terminal(capsys: pytest.CaptureFix
     assert run("show", "aclu-model") == 0
     lines = capsys.readouterr().out.splitlines()
     assert "What refuses a start" in lines
-    refused = next(line for line in lines if line.startswith("- School (school): a start is refused. ["))
+    refused = next(line for line in lines if line.startswith("- School (school): a start is refused. The "))
     number = refused.rpartition(" ")[2]
     assert any(line.startswith(f"{number} A1; R13") for line in lines), "the number leads to the source"
-    assert "What the lights and sounds mean" in lines
+    assert lines[1] == "In short"
+    order = [lines.index(title) for title in ("Sources", "Where it comes from", "Annex: what the lights mean")]
+    assert order == sorted(order)
+    assert lines[order[1] - 2].startswith("- Field failure and a number: ")
     assert all(line.startswith("- ") or line == "" or line[0].isupper() or line[0] == "[" for line in lines)
 
 
@@ -185,6 +192,28 @@ def test_diff_gives_programs_keys_and_sentences(capsys: pytest.CaptureFixture[st
     assert said["zones.school.start"].startswith(
         "In school a start was allowed; now it is denied, unless imminent-threat"
     )
+
+
+@pytest.mark.parametrize("way", ["new", "gone"])
+def test_diff_tells_an_entry_whole_to_people_and_programs(
+    way: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    document = content("dc")
+    file = tmp_path / "more.toml"
+    file.write_bytes(toml(changed(document, ("zones", "library"), document["zones"]["street"])))
+    given = ("dc", str(file)) if way == "new" else (str(file), "dc")
+    assert run("diff", *given) == 0
+    first, *rest = capsys.readouterr().out.splitlines()
+    assert first.startswith(f"The zone library is {way}: ")
+    assert len(rest) == len(document["zones"]["street"]) - 2
+    assert all(line.startswith("  ") for line in rest)
+    assert run("diff", *given, "--json") == 0
+    keys = [difference["key"] for difference in json.loads(capsys.readouterr().out)]
+    assert keys[0] == "zones.library"
+    assert {f"zones.library.{key}" for key in document["zones"]["street"]} - set(keys) == {
+        "zones.library.title",
+        "zones.library.source",
+    }
 
 
 # -- schema, and what a document may do to a terminal ---------------------------------------------------------------------

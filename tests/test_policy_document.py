@@ -1,14 +1,18 @@
 """The policy document: the first profile, and what each mistake in one is answered with."""
 
+import re
 import tomllib
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, get_args
 
 import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from device import config
 from device.policy.document import MAX_DOCUMENT_BYTES, DocumentError, parse_document
+from device.policy.limits import PATTERNS
 from device.policy.model import Policy, Zone, parse_policy
 from tests.documents import NAMES, KeyPath, at, changed, content, paths, text, toml, without
 
@@ -66,11 +70,11 @@ def test_every_table_of_a_profile_carries_its_source(name: str) -> None:
         (edited("version = 1", "version = 1\ncolour = 3"), "colour: no such key; see the documentation for the keys"),
         (
             edited("confirm_s = 5", "confirm_s = 5\nconfrm_s = 5"),
-            "stop.confrm_s: no such key; see the documentation for the keys",
+            "stop.confrm_s: no such key (did you mean confirm_s?); see the documentation for the keys",
         ),
         (
             edited('start = "deny"', 'start = "deny"\nstrat = 1'),
-            "zones.private.strat: no such key; see the documentation for the keys",
+            "zones.private.strat: no such key (did you mean start?); see the documentation for the keys",
         ),
         (toml({**CONTENT, "": 1}), '"": no such key; see the documentation for the keys'),
         (
@@ -79,59 +83,62 @@ def test_every_table_of_a_profile_carries_its_source(name: str) -> None:
         ),
         (
             edited("[zones.private]", '[zones."a.b"]'),
-            "zones.\"a.b\": expected `str` matching regex '^[a-z0-9][a-z0-9-]{0,62}\\\\Z'",
+            'zones."a.b": must be a word of a–z, 0–9 and -, at most 63 long, that begins with a letter or a digit',
         ),
-        (edited("confirm_s = 5", "confirm_s = 1"), "stop.confirm_s is 1: expected `int` >= 2"),
-        (edited("confirm_s = 5", "confirm_s = 31"), "stop.confirm_s is 31: expected `int` <= 30"),
-        (edited("confirm_s = 5", 'confirm_s = "5"'), "stop.confirm_s is '5': expected `int`, got `str`"),
-        (edited("confirm_s = 5", "confirm_s = 5.0"), "stop.confirm_s is 5.0: expected `int`, got `float`"),
-        (edited("confirm_s = 5", "confirm_s = true"), "stop.confirm_s is True: expected `int`, got `bool`"),
-        (edited("confirm_s = 5", "confirm_s = 2026-01-01"), "stop.confirm_s: expected `int`, got `date`"),
-        (edited("[stop]", "[[stop]]"), "stop: expected `object`, got `array`"),
-        (edited("version = 1", "version = 0"), "version is 0: expected `int` >= 1"),
+        (edited("confirm_s = 5", "confirm_s = 1"), "stop.confirm_s is 1: must be 2 to 30"),
+        (edited("confirm_s = 5", "confirm_s = 31"), "stop.confirm_s is 31: must be 2 to 30"),
+        (edited("confirm_s = 5", 'confirm_s = "5"'), "stop.confirm_s is '5': must be a whole number from 2 to 30"),
+        (edited("confirm_s = 5", "confirm_s = 5.0"), "stop.confirm_s is 5.0: must be a whole number from 2 to 30"),
+        (edited("confirm_s = 5", "confirm_s = true"), "stop.confirm_s is true: must be a whole number from 2 to 30"),
+        (edited("confirm_s = 5", "confirm_s = 2026-01-01"), "stop.confirm_s: must be a whole number from 2 to 30"),
+        (edited("[stop]", "[[stop]]"), "stop: must be a table"),
+        (edited("version = 1", "version = 0"), "version is 0: must be 1 to 2147483647"),
         (
             edited('start = "deny"', 'start = "maybe"'),
-            "zones.private.start is 'maybe': one of: allow, deny",
+            "zones.private.start is 'maybe': must be one of: allow, deny",
         ),
         (
             edited('pre_event = "off"', 'pre_event = "sound"'),
-            "zones.private.pre_event is 'sound': one of: off, video, video+audio",
+            "zones.private.pre_event is 'sound': must be one of: off, video, video+audio",
         ),
         (
             with_value(("categories", "pursuit", "on_trigger"), "stop"),
-            "categories.pursuit.on_trigger is 'stop': one of: start, prompt, ignore",
+            "categories.pursuit.on_trigger is 'stop': must be one of: start, prompt, ignore",
         ),
         (
             with_value(("categories", "pursuit", "source"), ""),
-            "categories.pursuit.source is '': expected `str` of length >= 1",
+            "categories.pursuit.source is '': must be a text of 1 to 600 characters",
         ),
         (
             toml(without(CONTENT, ("categories", "pursuit", "source"))),
             "categories.pursuit.source: missing; it must be given",
         ),
-        (with_value(("reasons", "privacy", "presses"), 10), "reasons.privacy.presses is 10: expected `int` <= 9"),
+        (with_value(("reasons", "privacy", "presses"), 10), "reasons.privacy.presses is 10: must be 1 to 9"),
         (
             with_value(("reasons", "privacy", "presses"), 1),
-            "reasons.privacy.presses is 1: another number than reasons.encounter-concluded has",
+            "reasons.privacy.presses is 1: must be another number than reasons.encounter-concluded has",
         ),
         (
             with_value(("conflicts",), [{"between": "a", "took": "b", "why": "c", "source": ""}]),
-            "conflicts[0].source is '': expected `str` of length >= 1",
+            "conflicts[0].source is '': must be a text of 1 to 600 characters",
         ),
         (
             with_value(("conflicts",), [{"between": "a", "took": "b", "source": "d"}]),
             "conflicts[0].why: missing; it must be given",
         ),
-        (with_value(("not_opened", 1), 7), "not_opened[1] is 7: expected `str`, got `int`"),
+        (with_value(("not_opened", 1), 7), "not_opened[1] is 7: must be a text of 1 to 200 characters"),
         (
             with_value(("forbidden", "enhancements", 1), "x-ray"),
-            "forbidden.enhancements[1] is 'x-ray': one of: face-recognition, biometric-identification, night-vision, ",
+            "forbidden.enhancements[1] is 'x-ray': must be one of: face-recognition, biometric-identification, night-vision, ",
         ),
         (
             with_value(("zones", "school", "allowed"), ["Arrest"]),
-            "zones.school.allowed[0] is 'Arrest': expected `str` matching regex '^[a-z0-9][a-z0-9-]{0,62}\\\\Z'",
+            "zones.school.allowed[0] is 'Arrest': must be a word of a–z, 0–9 and -, at most 63 long, that begins with a letter or a digit",
         ),
-        (with_value(("zones", "school", "denied"), ["tag"]), "zones.school.denied is 'tag': one of: vehicle-stop, "),
+        (
+            with_value(("zones", "school", "denied"), ["tag"]),
+            "zones.school.denied is 'tag': must be one of: vehicle-stop, ",
+        ),
         (
             toml(
                 changed(
@@ -144,7 +151,7 @@ def test_every_table_of_a_profile_carries_its_source(name: str) -> None:
         ),
         (
             with_value(("zones", "school", "category"), "tag"),
-            "zones.school.category is 'tag': one of: vehicle-stop, ",
+            "zones.school.category is 'tag': must be one of: vehicle-stop, ",
         ),
         (
             with_value(("categories", "identify-people"), CONTENT["categories"]["arrest"]),
@@ -152,44 +159,53 @@ def test_every_table_of_a_profile_carries_its_source(name: str) -> None:
         ),
         (
             with_value(("recipients", "footage"), ["age1"]),
-            "recipients.footage[0] is 'age1': expected `str` matching regex '^age1[0-9a-z]{50,70}\\\\Z'",
+            "recipients.footage[0] is 'age1': must be an age recipient: age1 and 50 to 70 of a–z and 0–9",
         ),
         (
             with_value(("disclosure", "end_points"), ["http://agency.example"]),
-            "disclosure.end_points[0] is 'http://agency.example': expected `str` matching regex ",
+            "disclosure.end_points[0] is 'http://agency.example': must be an address that begins with https:// ",
         ),
         (
             edited("[zones.private]", "[zones.Private]"),
-            "zones.Private: expected `str` matching regex '^[a-z0-9][a-z0-9-]{0,62}\\\\Z'",
+            "zones.Private: must be a word of a–z, 0–9 and -, at most 63 long, that begins with a letter or a digit",
         ),
         (edited('source = "field failure 4', '# "'), "post_event.source: missing; it must be given"),
         (edited('source = "R18: ', '# "'), "zones.private.source: missing; it must be given"),
-        (edited('source = "R2: ', 'source = ""  # '), "zones.street.source is '': expected `str` of length >= 1"),
+        (
+            edited('source = "R2: ', 'source = ""  # '),
+            "zones.street.source is '': must be a text of 1 to 600 characters",
+        ),
         (toml(without(CONTENT, ("mute",))), "mute: missing; it must be given"),
         (b"", "id: missing; it must be given"),
         (
             edited('initial_zone = "street"', 'initial_zone = "x"'),
-            "activation.initial_zone is 'x': one of: street, school, private",
+            "activation.initial_zone is 'x': must be one of: street, school, private",
         ),
         (
             edited("double_press_ms = 500", "double_press_ms = 1000"),
-            "gestures.emergency_hold_ms is 1000: more than gestures.double_press_ms (1000)",
+            "gestures.emergency_hold_ms is 1000: must be more than gestures.double_press_ms (1000)",
         ),
         (
             edited("confirm_s = 5", "confirm_s = 0x" + "f" * 1900),
-            f"stop.confirm_s is {str(16**1900 - 1)[:80]}…: expected `int` <= 30",
+            f"stop.confirm_s is {str(16**1900 - 1)[:80]}…: must be 2 to 30",
         ),
         (
             edited("confirm_s = 5", f'confirm_s = "{"x" * 1900}"'),
-            f"stop.confirm_s is '{'x' * 79}…: expected `int`, got `str`",
+            f"stop.confirm_s is '{'x' * 79}…: must be a whole number from 2 to 30",
         ),
-        (b"\xff\xfe", "not TOML: 'utf-8' codec can't decode byte 0xff in position 0: invalid start byte"),
+        (
+            b"\xef\xbb\xbf" + DOCUMENT.encode(),
+            "not TOML: it begins with a byte order mark; save it as UTF-8 without a BOM",
+        ),
+        (DOCUMENT.encode("utf-16"), "not TOML: it begins with a byte order mark; save it as UTF-8 without a BOM"),
+        (DOCUMENT.encode("utf-16-le"), "not TOML: it has zero bytes, as UTF-16 has; save it as UTF-8 without a BOM"),
+        (b"# 1\n# \xe9", "not TOML: line 2 is not UTF-8; save it as UTF-8 without a BOM"),
         (b"= =", "not TOML: Invalid statement (at line 1, column 1)"),
-        (b"#" * (MAX_DOCUMENT_BYTES + 1), "262145 bytes; the limit is 262144"),
+        (b"#" * (MAX_DOCUMENT_BYTES + 1), "more than 262144 bytes; make it shorter"),
         (b"a = " + b"[\n" * 60_000 + b"]\n" * 60_000, "not TOML: "),
         (b"a = " + b"{a=" * 490 + b"1" + b"}" * 490, "not TOML: "),
         (b"a" + b".a" * 990 + b" = 1", "a: no such key; see the documentation for the keys"),
-        (b"id = 1\na" + b".a" * 1000 + b" = 1", "line 2: 2005 bytes; the limit is 2000"),
+        (b"id = 1\na" + b".a" * 1000 + b" = 1", "line 2: it has more than 2000 bytes; break it into several"),
     ],
     ids=lambda value: value[:40] if isinstance(value, str) else "",
 )
@@ -197,12 +213,42 @@ def test_a_mistake_is_answered_with_key_value_and_limit(document: bytes, said: s
     assert error(document)[: len(said)] == said
 
 
-@pytest.mark.parametrize(("table", "most"), [("zones", 32), ("categories", 64), ("reasons", 9)])
-def test_no_more_entries_than_a_table_may_have(table: str, most: int) -> None:
+@pytest.mark.parametrize(
+    ("table", "least", "most"), [("zones", "1 to ", 32), ("categories", "1 to ", 64), ("reasons", "at most ", 9)]
+)
+def test_no_more_entries_than_a_table_may_have(table: str, least: str, most: int) -> None:
     entries = CONTENT[table]
     entry = next(iter(entries.values()))
     more = {**entries, **{f"x{n}": entry for n in range(most + 1 - len(entries))}}
-    assert error(with_value((table,), more)) == f"{table}: expected `object` of length <= {most}"
+    assert error(with_value((table,), more)) == f"{table}: must be a table of {least}{most} entries"
+
+
+def annotations(kind: Any, seen: set[Any]) -> Iterator[Any]:
+    """Every bound in a model, with what it is of."""
+    if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
+        if kind not in seen:
+            seen.add(kind)
+            for field in msgspec.structs.fields(kind):
+                yield from annotations(field.type, seen)
+    else:
+        yield kind
+        for part in get_args(kind):
+            yield from annotations(part, seen)
+
+
+@pytest.mark.parametrize("model", [Policy, config._Document])
+def test_every_pattern_of_a_model_is_told_in_words(model: type) -> None:
+    found = {kind.pattern for kind in annotations(model, set()) if isinstance(kind, msgspec.Meta) and kind.pattern}
+    assert len(found) > 1
+    assert found <= set(PATTERNS)
+
+
+@pytest.mark.parametrize("path", [p for p in paths(CONTENT) if p[0] != "categories" or "pursuit" in p], ids=str)
+def test_no_message_has_a_regex_or_a_name_of_the_library(path: KeyPath) -> None:
+    wrong: list[Any] = [5.5, -1, 2**40, "", "A B", "x" * 700, True, [], {}, [5], ["A"], ["x"] * 80]
+    for value in wrong:
+        said = answered(with_value(path, value))
+        assert isinstance(said, Policy) or not re.search(r"[`^\\]|expected|\b(array|object|str|int)\b", str(said)), said
 
 
 def answered(document: bytes) -> Policy | DocumentError:
@@ -282,7 +328,7 @@ def test_a_name_that_looks_like_a_place_is_only_a_name() -> None:
 def test_of_two_faults_the_first_is_named_with_its_own_entry() -> None:
     document = changed(CONTENT, ("categories", "pursuit", "on_trigger"), "stop")
     said = error(toml(changed(document, ("zones", "street", "start"), "stop")))
-    assert said == "categories.pursuit.on_trigger is 'stop': one of: start, prompt, ignore"
+    assert said == "categories.pursuit.on_trigger is 'stop': must be one of: start, prompt, ignore"
 
 
 class Row(msgspec.Struct, forbid_unknown_fields=True):
@@ -294,7 +340,7 @@ class Table(msgspec.Struct, forbid_unknown_fields=True):
 
 
 def test_the_entry_that_is_named_is_the_one_that_is_wrong() -> None:
-    with pytest.raises(DocumentError, match=r"^rows\.b\.level is 'x': expected `int`, got `str`$"):
+    with pytest.raises(DocumentError, match=r"^rows\.b\.level is 'x': must be a whole number$"):
         parse_document(b'[rows.a]\nlevel = 1\n[rows.b]\nlevel = "x"\n', Table)
 
 

@@ -68,19 +68,20 @@ def decisions(profile: Policy) -> list[bool]:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_every_line_of_a_page_is_a_sentence_with_its_source(name: str) -> None:
-    sections = page(policy(name), [("red light", "steady", "recording")])
+    sections = page(policy(name))
     assert [section.title for section in sections if not section.lines] == []
     for section in sections:
         for line in section.lines:
-            assert re.match(r"[A-Z0-9]", line.text) or section.title == "What the lights and sounds mean", line.text
+            assert re.match(r"[A-Z0-9]", line.text), line.text
             assert not re.search(r"\b(None|True|False)\b|\(\)|  |\.\.", line.text), line.text
-            if section.title not in ("What this is", "Sources"):
+            if section.title not in ("In short", "What this is", "Sources"):
                 assert line.source, line.text
 
 
 def test_a_page_answers_what_an_officer_and_a_parent_ask() -> None:
-    titles = [section.title for section in page(policy("boston-school-unit"), [("a", "b", "c")])]
+    titles = [section.title for section in page(policy("boston-school-unit"))]
     assert titles == [
+        "In short",
         "What this is",
         "What starts a recording",
         "What refuses a start",
@@ -95,9 +96,10 @@ def test_a_page_answers_what_an_officer_and_a_parent_ask() -> None:
         "In this place: Street and public places (street)",
         "In this place: School (school)",
         "In this place: Restroom, locker room, break, union business (private)",
-        "What the lights and sounds mean",
         "Where sources disagree",
         "Sources",
+        "Annex: what the lights mean",
+        "Annex: what sounds and vibrations mean",
     ]
 
 
@@ -129,10 +131,132 @@ def test_the_page_of_a_disabled_camera_says_that_nothing_starts_it() -> None:
     assert not [section for section in sections if section.title.startswith("In this place")]
 
 
-def test_a_page_holds_the_signals_that_it_is_given_and_none_otherwise() -> None:
-    sections = page(policy("first"), [("Red light", "blinks", "Recording.")])
-    assert said(sections, "What the lights and sounds mean").startswith("Red light: blinks. Recording. [")
-    assert "What the lights and sounds mean" not in [section.title for section in page(policy("first"))]
+@pytest.mark.parametrize("document", ["disabled", "boston-school-unit", "aclu-model"])
+def test_of_a_disabled_policy_only_what_is_true_is_said(document: str) -> None:
+    """Whatever else it says: a policy that is disabled promises no recording, and asks for no room."""
+    off = msgspec.convert(changed(content(document), ("activation", "enabled"), False), Policy)
+    sections = [section for section in page(off) if section.title not in ("Where sources disagree", "Sources")]
+    text = "\n".join(line.text for section in sections for line in section.lines)
+    for untrue in ("emergency", "room for", "days", "still records", "recording works", "can open", "resume", "muted"):
+        assert untrue not in text, untrue
+    assert "This camera records nothing" in said(page(off), "In short")
+    assert "the agency" in said(page(off), "In short")
+
+
+IN_SHORT = [
+    (
+        "It does not record all the time: it records after the officer presses a button twice, or holds it in an emergency, "
+        "or by itself when a sensor reports one of the events listed below; and only where the place allows it."
+    ),
+    (
+        "A recording has picture and sound. The officer may turn the sound off, for at most 10 min at a time; that is written "
+        "down."
+    ),
+    (
+        "When a recording starts, the 30 s before the start are kept with it: pictures without sound in “Street and public "
+        "places” and “School”; nothing in “Restroom, locker room, break, union business”. Otherwise they are lost."
+    ),
+    "In “School” it may record as elsewhere, children too.",
+    (
+        "In “Restroom, locker room, break, union business” it records only when the officer holds the button, or an alarm "
+        "comes, for: Imminent threat to life or health; Investigation of a crime. Another recording, begun elsewhere, is paused "
+        "there, unless the officer justifies it. In a private pause, which the officer can begin, it records nothing."
+    ),
+    (
+        "Only those whose keys the agency gave it can open a recording, and the officer may not see it before the report is "
+        "written. Without a court nothing of it goes to: schools, immigration enforcement. It is to be kept for 180 days, or "
+        "longer where the law asks for it."
+    ),
+    "Whom to ask: the agency whose officer wears the camera. It put this policy into force, and it answers for it.",
+]
+
+
+def in_short(profile: Policy) -> str:
+    return "\n".join(line.text for line in page(profile)[0].lines)
+
+
+def test_a_parent_reads_the_policy_in_short_first() -> None:
+    assert in_short(policy("boston-school-unit")).splitlines() == IN_SHORT
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_in_short_says_of_every_school_what_the_policy_decides_there(name: str) -> None:
+    profile = policy(name)
+    if not profile.activation.enabled:
+        return
+    told = next(line for line in in_short(profile).splitlines() if "children" in line)
+    for key, category in profile.categories.items():
+        can = profile.allows("school", key) or profile.overrides("school", key)
+        named = re.search(rf"{re.escape(category.title)}[;.]", told) is not None
+        assert named == (not can if profile.zones["school"].start == "allow" else can), (key, told)
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "words"),
+    [
+        (("zones", "street", "pre_event"), "video+audio", "pictures with sound in “Street and public places”"),
+        (("pre_event", "length_s"), 0, "Nothing from before a start is kept, in any place."),
+        (("mute", "allowed"), False, "The sound can not be turned off."),
+        (("zones", "private", "override"), False, "union business” it starts no recording."),
+        (("zones", "school", "start"), "deny", "In “School” it records, children too, only when the officer holds"),
+        (("zones", "school", "title"), "Gym", "“Gym” it may record as elsewhere, children too."),
+        (("disclosure", "review_before_report"), True, "the officer may see it before"),
+        (("retention", "days"), 7, "kept for 7 days"),
+        (("recipients", "footage"), [KEY], "the key holders that this policy names"),
+    ],
+)
+def test_in_short_follows_the_policy(path: KeyPath, value: Any, words: str) -> None:
+    assert words in in_short(msgspec.convert(changed(content("boston-school-unit"), path, value), Policy))
+
+
+def test_where_no_zone_is_a_school_in_short_says_so() -> None:
+    fewer = msgspec.convert(without(content("boston-school-unit"), ("zones", "school")), Policy)
+    assert "no rule of its own for schools" in in_short(fewer)
+
+
+def test_what_refuses_says_whether_the_emergency_hold_still_starts() -> None:
+    document = content("new-jersey")
+    refuses = said(page(policy("new-jersey")), "What refuses a start")
+    school, private, *_ = refuses.splitlines()
+    assert "The emergency hold still starts, for: Imminent threat to life or health (imminent-threat). [" in school
+    assert "Investigation of a crime (crime-investigation); it is written down as an override. [" in private
+    never = msgspec.convert(changed(document, ("zones", "private", "override"), False), Policy)
+    assert "The emergency hold is refused too." in said(page(never), "What refuses a start")
+
+
+def test_triggers_that_do_the_same_are_one_list_with_every_source() -> None:
+    lines = [line for line in page(policy("aclu-model"))[2].lines if "starts one by itself" in line.text]
+    starting = [each for each in policy("aclu-model").categories.values() if each.on_trigger == "start"]
+    assert len(lines) == 1
+    assert all(each.title in lines[0].text and each.source in lines[0].source for each in starting)
+
+
+def annexes(profile: Policy) -> list[str]:
+    return [line.text for section in page(profile) if section.annex for line in section.lines]
+
+
+def test_the_annexes_come_last_and_tell_only_what_can_come() -> None:
+    document = content("first")
+    first = annexes(policy("first"))
+    assert [section.annex for section in page(policy("first"))][-3:] == [False, True, True]
+    assert first[0] == "For each of the two lights the first line that holds and names it decides."
+    assert "Pictures and sound are kept. Recording light: steady." in first
+    assert "4 presses counted. Vibration: 4 counted; buzzer: silent." in first
+    assert not [text for text in first if "5 presses counted" in text or "stealth" in text.lower()]
+    assert "Lights and buzzer are off. Vibration: 1 very long, 2 short; buzzer: silent." not in first
+    stealthy = annexes(msgspec.convert(changed(document, ("stealth", "allowed"), True), Policy))
+    assert len(stealthy) == len(first) + 3
+    for table, gone in (("mute", 4), ("sleep", 4), ("notice", 2)):
+        key = "prompt" if table == "notice" else "allowed"
+        less = annexes(msgspec.convert(changed(document, (table, key), False), Policy))
+        assert len(less) == len(first) - gone, table
+
+
+def test_the_legend_is_the_last_before_the_numbered_sources_and_has_only_what_is_used() -> None:
+    boston = [line.text for line in page(policy("boston-school-unit"))[-3].lines]
+    assert [text[:5] for text in boston[-4:]] == ["G and", "A and", "R and", "Field"]
+    disabled = [line.text for line in page(policy("disabled"))[-3].lines]
+    assert not [text for text in disabled if text.startswith(("A and", "Field"))]
 
 
 UNSAID = {
@@ -207,9 +331,40 @@ def test_an_entry_that_comes_or_goes_is_said(table: str) -> None:
     name = list(document[table])[-1]
     fewer = msgspec.convert(without(document, (table, name)), Policy)
     kind = {"categories": "category", "reasons": "reason", "zones": "zone"}[table]
-    assert [difference.key for difference in differences(before, fewer)] == [f"{table}.{name}"]
-    assert differences(before, fewer)[0].text.startswith(f"The {kind} {name} is gone: ")
-    assert differences(fewer, before)[0].text.startswith(f"The {kind} {name} is new: ")
+    for found, came, verb in (
+        (differences(before, fewer), "gone", " was "),
+        (differences(fewer, before), "new", " is "),
+    ):
+        entry = document[table][name]
+        assert found[0].key == f"{table}.{name}"
+        assert found[0].text == f"The {kind} {name} is {came}: {entry['title']} ({entry['source']})."
+        told = {each.key: each.text for each in found[1:]}
+        assert set(told) == {f"{table}.{name}.{key}" for key in entry if key not in ("title", "source")}
+        assert all(verb in text and name in text for text in told.values()), told
+
+
+@pytest.mark.parametrize("table", NAMED)
+def test_what_a_new_entry_does_is_said_whatever_it_is(table: str) -> None:
+    """Two entries that differ in any key read differently when they come and when they go."""
+    document = content("aclu-model")
+    name = list(document[table])[-1]
+    fewer = msgspec.convert(without(document, (table, name)), Policy)
+    before = policy("aclu-model")
+    for path in leaves(document):
+        if path[:2] == (table, name):
+            for other in other_values(document, path):
+                assert differences(fewer, other) != differences(fewer, before), path
+                assert differences(other, fewer) != differences(before, fewer), path
+
+
+def test_a_new_zone_with_sound_before_a_start_says_so() -> None:
+    document = content("boston-school-unit")
+    library = {**document["zones"]["school"], "title": "Library", "pre_event": "video+audio", "entry": "go-on"}
+    after = msgspec.convert(changed(document, ("zones", "library"), library), Policy)
+    found = {each.key: each.text for each in differences(policy("boston-school-unit"), after)}
+    assert found["zones.library.pre_event"] == "What is held in library before a start is pictures and sound."
+    assert found["zones.library.start"] == "In library a start is allowed."
+    assert found["zones.library.override"] == "A denied start in library is one that the emergency hold overrides."
 
 
 def test_a_conflict_that_comes_goes_changes_or_moves_is_said() -> None:

@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from device.media.frames import CaptureFlags
-from device.media.ring import Refusal, Ring
+from device.media.held import Refusal
+from device.media.ring import Ring
 from tests.clips import (
     FRAME_BYTES,
     OTHER_SETS,

@@ -11,7 +11,17 @@ import pytest
 
 import device.policy
 from device.policy import signals
-from device.policy.signals import BEATS_MS, CUES, INDICATIONS, Lights, Pattern, lights, pulses_ms, signals_for_people
+from device.policy.signals import (
+    BEATS_MS,
+    CUES,
+    INDICATIONS,
+    Lights,
+    Pattern,
+    cue_in_words,
+    light_in_words,
+    lights,
+    pulses_ms,
+)
 from device.policy.state import KEEPING, Capture, Phase, State
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "signals.md"
@@ -238,15 +248,13 @@ def test_what_matters_more_has_the_higher_priority(strong: str, weak: str) -> No
 # -- in words -------------------------------------------------------------------------------------------------------
 
 
-def test_every_light_and_cue_is_told_to_people() -> None:
-    told = signals_for_people()
-    assert [name for name, _, _ in told] == [row.name for row in INDICATIONS] + list(CUES)
-    assert all(look and meaning for _, look, meaning in told)
-    words = {name: look for name, look, _ in told[len(INDICATIONS) :]}
+def test_every_light_and_cue_is_told_in_words() -> None:
+    words = {name: cue_in_words(cue) for name, cue in CUES.items()}
     assert words["override"] == "vibration and buzzer: 2 short, 1 very long"
     assert words["count-3"] == "vibration: 3 counted; buzzer: silent"
     assert len(set(words.values())) == len(words)
-    assert told[0][1] == "recording light: dark; ready light: dark"
+    assert all(light_in_words(row) and row.meaning for row in INDICATIONS)
+    assert light_in_words(INDICATIONS[0]) == "recording light: dark; ready light: dark"
 
 
 def test_the_page_has_every_light_and_every_cue() -> None:

@@ -120,6 +120,8 @@ def why_not_for(certificate: x509.Certificate, role: Role, at: datetime | None) 
         return "its certificate names no role"
     if list(usages) != [role.oid]:
         return f"its certificate is not for the role {role.name.lower()}"
+    if _may_issue(certificate):
+        return "its certificate is a CA's, which is for no role"
     if at is not None and not certificate.not_valid_before_utc <= at <= certificate.not_valid_after_utc:
         return f"its certificate was not valid at {at.isoformat()}"
     return ""
@@ -158,7 +160,7 @@ def _private_key(path: Path) -> ec.EllipticCurvePrivateKey:
         key = serialization.load_pem_private_key(path.read_bytes()[:MAX_PEM_BYTES], password=None)
     except OSError as failure:
         raise ConfigurationError(
-            f"{path}: {failure.strerror}; run `bodycam provision`, or name the key file"
+            f"{path}: {failure.strerror}; name the key that the certificate was issued for"
         ) from failure
     except (ValueError, TypeError) as failure:
         raise ConfigurationError(f"{path}: not an unencrypted private key in PEM") from failure

@@ -36,7 +36,8 @@ from device.evidence.seal import Sealer
 from device.evidence.segmenter import Cut, Segmenter
 from device.evidence.store import Documents, Reserve
 from device.evidence.writer import GROUP_LIMIT, Facts, LedgerBrokenError, Opening, RecordingWriter
-from device.media.ring import Claim, Ring
+from device.media.held import Claim
+from device.media.ring import Ring
 from device.policy.inputs import FaultChanged, Input, Readiness, RecorderClosed
 from device.policy.state import State
 

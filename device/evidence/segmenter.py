@@ -11,7 +11,8 @@ did not keep, a jump in time without one is the camera's.
 import msgspec
 
 from device.media.frames import Frame, ParameterSets
-from device.media.ring import Claim, Ring
+from device.media.held import Claim
+from device.media.ring import Ring
 
 SEGMENT_US = 1_000_000
 SILENCE_US = 1_500_000

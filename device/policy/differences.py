@@ -17,7 +17,8 @@ KINDS = {"categories": "category", "reasons": "reason", "zones": "zone"}
 
 
 class Difference(msgspec.Struct, frozen=True):
-    """One changed key, and the change as a sentence, with the source of what holds now."""
+    """One changed key, and the change as a sentence, with the source of what holds now. Of an entry that is new or gone
+    the sentence with its source comes first, then one for each of its keys."""
 
     key: str
     text: str
@@ -26,7 +27,7 @@ class Difference(msgspec.Struct, frozen=True):
 def differences(before: Policy, after: Policy) -> tuple[Difference, ...]:
     """What changes from one policy to another, in the order of the document."""
     old, new = msgspec.to_builtins(before), msgspec.to_builtins(after)
-    rules = (Difference(".".join(path), _sentence(path, before, after)) for path in _changed(old, new, ()))
+    rules = (difference for path in _changed(old, new, ()) for difference in _told(path, before, after))
     return (*rules, *_conflicts(before.conflicts, after.conflicts))
 
 
@@ -41,23 +42,33 @@ def _changed(old: dict[str, Any], new: dict[str, Any], path: Path) -> Iterator[P
             yield here
 
 
-def _sentence(path: Path, before: Policy, after: Policy) -> str:
-    if len(path) == 2 and path[0] in KINDS:
-        return _entry_sentence(path, before, after)
-    subject, words = _wording(path)
-    was, now = words(_value(before, path)), words(_value(after, path))
-    if path[-1] == "start":
-        was, now = start_words(before, path[1]), start_words(after, path[1])
-    return f"{subject} was {was}; now it is {now}{_source(after, path)}."
-
-
-def _entry_sentence(path: Path, before: Policy, after: Policy) -> str:
+def _told(path: Path, before: Policy, after: Policy) -> Iterator[Difference]:
+    """A changed key; or an entry that came or went, and then each of its keys."""
+    if len(path) != 2 or path[0] not in KINDS:
+        yield Difference(".".join(path), _sentence(path, before, after))
+        return
     table, name = path
     gone = name not in getattr(after, table)
     policy = before if gone else after
     entry = getattr(policy, table)[name]
-    start = f"; a start there {'was' if gone else 'is'} {start_words(policy, name)}" if table == "zones" else ""
-    return f"The {KINDS[table]} {name} is {'gone' if gone else 'new'}: {entry.title}{start} ({entry.source})."
+    came = "gone" if gone else "new"
+    yield Difference(".".join(path), f"The {KINDS[table]} {name} is {came}: {entry.title} ({entry.source}).")
+    for key in entry.__struct_fields__:
+        if key not in ("title", "source"):
+            here = (*path, key)
+            subject, words = _words_of(here, policy)
+            yield Difference(".".join(here), f"{subject} {'was' if gone else 'is'} {words}.")
+
+
+def _sentence(path: Path, before: Policy, after: Policy) -> str:
+    subject, was = _words_of(path, before)
+    return f"{subject} was {was}; now it is {_words_of(path, after)[1]}{_source(after, path)}."
+
+
+def _words_of(path: Path, policy: Policy) -> tuple[str, str]:
+    """What a key is about, and what it says."""
+    subject, words = _wording(path)
+    return subject, start_words(policy, path[1]) if path[-1] == "start" else words(_value(policy, path))
 
 
 def start_words(policy: Policy, zone: str) -> str:

@@ -6,9 +6,11 @@ Used for policies and for the configuration. Unknown keys are errors; a message 
 import json
 import re
 import tomllib
-from typing import Annotated, Any, TypeVar, get_args, get_origin
+from typing import TypeVar
 
 import msgspec
+
+from device.policy.limits import in_our_words, nearest, steps, type_at, wanted
 
 _T = TypeVar("_T")
 _PLACE = re.compile(r"^(?P<limit>.*) - at (?P<name>`key` in )?`\$(?P<place>[^`]*)`$", re.DOTALL)
@@ -18,10 +20,13 @@ MAX_DOCUMENT_BYTES = 256 * 1024
 MAX_LINE_BYTES = 2000
 """A dotted key of n parts costs tomllib n² steps (measured: 53 s for 50 000), and Python writes no number of thousands of
 digits into a message: both fit on one line only."""
-_PART = re.compile(r"\[(?:\.\.\.|[0-9]+)\]|[^.\[]+")
-"""One step of a place: a key, `[...]` (an entry of a table with free names), or `[n]` (one of an array)."""
 _BARE = re.compile(r"[A-Za-z0-9_-]+")
-_NO_SUCH_KEY = "no such key; see the documentation for the keys"
+_SEE = "see the documentation for the keys"
+_MARKS = (b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")
+"""Byte order marks: of UTF-8 and UTF-16."""
+_SAVE = "save it as UTF-8 without a BOM"
+_WANTED = ("one of: ", "more than ", "another number than ")
+"""How a limit begins that is what the value must be."""
 MAX_VALUE_CHARACTERS = 80
 """As much of a value as a message repeats."""
 
@@ -31,19 +36,22 @@ class DocumentError(ValueError):
 
     def __init__(self, key: str, value: object, limit: str) -> None:
         said = "" if value is None else f" is {_shown(value)}"
+        if key and limit.startswith(_WANTED):
+            limit = f"must be {limit}"
         super().__init__(f"{key}{said}: {limit}" if key else limit)
         self.key = key
 
 
 def parse_document(document: bytes, into: type[_T]) -> _T:
     if len(document) > MAX_DOCUMENT_BYTES:
-        raise DocumentError("", None, f"{len(document)} bytes; the limit is {MAX_DOCUMENT_BYTES}")
+        raise DocumentError("", None, f"more than {MAX_DOCUMENT_BYTES} bytes; make it shorter")
+    text = _decoded(document)
     for n, line in enumerate(document.split(b"\n"), 1):
         if len(line) > MAX_LINE_BYTES:
-            raise DocumentError(f"line {n}", None, f"{len(line)} bytes; the limit is {MAX_LINE_BYTES}")
+            raise DocumentError(f"line {n}", None, f"it has more than {MAX_LINE_BYTES} bytes; break it into several")
     try:
-        content = tomllib.loads(document.decode("utf-8"))
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as failure:
+        content = tomllib.loads(text)
+    except (tomllib.TOMLDecodeError, RecursionError) as failure:
         raise DocumentError("", None, f"not TOML: {failure}") from failure
     try:
         return msgspec.convert(content, into)
@@ -51,17 +59,37 @@ def parse_document(document: bytes, into: type[_T]) -> _T:
         raise _explained(str(failure), content, into) from failure
 
 
+def _decoded(document: bytes) -> str:
+    if document.startswith(_MARKS):
+        raise DocumentError("", None, f"not TOML: it begins with a byte order mark; {_SAVE}")
+    try:
+        text = document.decode("utf-8")
+    except UnicodeDecodeError as failure:
+        line = document.count(b"\n", 0, failure.start) + 1
+        raise DocumentError("", None, f"not TOML: line {line} is not UTF-8; {_SAVE}") from failure
+    if "\0" in text:
+        raise DocumentError("", None, f"not TOML: it has zero bytes, as UTF-16 has; {_SAVE}")
+    return text
+
+
 def _explained(said: str, content: dict[str, object], into: type) -> DocumentError:
     match = _PLACE.match(said)
     limit, place = (match["limit"], match["place"].lstrip(".")) if match else (said, "")
-    key = _named(place + "[...]" * bool(match and match["name"]), said, content, into)
+    named = bool(match and match["name"])
+    key = _named(place + "[...]" * named, said, content, into)
     if unknown := _UNKNOWN.match(limit):
-        return DocumentError(".".join(filter(None, (key, _quoted(unknown["key"])))), None, _NO_SUCH_KEY)
+        meant = nearest(unknown["key"], into, place)
+        guess = f" (did you mean {meant}?)" if meant else ""
+        return DocumentError(
+            ".".join(filter(None, (key, _quoted(unknown["key"])))), None, f"no such key{guess}; {_SEE}"
+        )
     if absent := _ABSENT.match(limit):
         return DocumentError(".".join(filter(None, (key, absent["key"]))), None, "missing; it must be given")
-    if limit.startswith("Invalid enum value"):
-        limit = f"one of: {', '.join(map(str, _choices(into, place)))}"
-    return DocumentError(key, _value_at(content, key), limit.replace("Expected", "expected"))
+    value = _value_at(content, key)
+    try:
+        return DocumentError(key, value, f"must be {wanted(type_at(into, place, name=named), value)}")
+    except (TypeError, IndexError, StopIteration):  # a kind of type that no document has had so far
+        return DocumentError(key, value, in_our_words(limit))
 
 
 def _named(place: str, said: str, content: dict[str, object], into: type) -> str:
@@ -84,28 +112,8 @@ def _quoted(key: str) -> str:
     return key if _BARE.fullmatch(key) else json.dumps(key)
 
 
-def _choices(into: Any, place: str) -> tuple[object, ...]:
-    """The values that the type has for this place."""
-    for part in _PART.findall(place):
-        into = _bare(into)
-        if part == "[...]":
-            into = get_args(into)[1]
-        elif part.startswith("["):
-            into = get_args(into)[0]
-        else:
-            into = next(field.type for field in msgspec.structs.fields(into) if field.encode_name == part)
-    return get_args(_bare(into))
-
-
-def _bare(into: Any) -> Any:
-    """A type without its bounds."""
-    while get_origin(into) is Annotated:
-        into = get_args(into)[0]
-    return into
-
-
 def _value_at(content: object, key: str) -> object:
-    for part in _PART.findall(key):
+    for part in steps(key):
         if isinstance(content, list) and part[1:-1].isdecimal() and int(part[1:-1]) < len(content):
             content = content[int(part[1:-1])]
         elif isinstance(content, dict) and part in content:
@@ -116,5 +124,5 @@ def _value_at(content: object, key: str) -> object:
 
 
 def _shown(value: object) -> str:
-    shown = repr(value)
+    shown = str(value).lower() if isinstance(value, bool) else repr(value)
     return shown if len(shown) <= MAX_VALUE_CHARACTERS else f"{shown[:MAX_VALUE_CHARACTERS]}…"

@@ -1,21 +1,26 @@
 """A policy as a page that an officer or a parent can read: sections of plain sentences, each with its source. PURE."""
 
-from collections.abc import Iterable, Iterator, Sequence
-from itertools import groupby
+import re
+from collections.abc import Iterable, Iterator
 
 import msgspec
 
-from device.policy.model import Policy, Zone
+from device.policy import annex
+from device.policy.model import Clause, Policy, Zone
+from device.policy.summary import in_short
 
 BUILT = "how the camera is built"
 """The source of a line that no policy can change."""
 HELD = {"video": "pictures, without sound,", "video+audio": "pictures and sound"}
-LEGEND = (
-    "G and a number: a clause of the Boston Globe's article on the school unit's body cameras, 22 January 2020.",
-    "A and a number: a clause of the ACLU's page on body cameras and police in schools.",
-    "R and a number: a requirement that this project drew from the law or model policy named beside it.",
-    "Field failure and a number: a way in which body cameras have failed in service, in this project's list of them.",
-)
+LEGEND = {
+    r"\bG[0-9]": "G and a number: a clause of the Boston Globe's article on the school unit's body cameras, 22 January 2020.",
+    r"\bA[0-9]": "A and a number: a clause of the ACLU's page on body cameras and police in schools.",
+    r"\bR[0-9]": "R and a number: a requirement that this project drew from the law or model policy named beside it.",
+    r"\bfield failure [0-9]": (
+        "Field failure and a number: a way in which body cameras have failed in service, in this project's list of them."
+    ),
+}
+"""What the sources are called, told where a page has such a one."""
 
 
 class Line(msgspec.Struct, frozen=True):
@@ -24,13 +29,17 @@ class Line(msgspec.Struct, frozen=True):
 
 
 class Section(msgspec.Struct, frozen=True):
+    """`annex`: it comes after the sources."""
+
     title: str
     lines: tuple[Line, ...]
+    annex: bool = False
 
 
-def page(policy: Policy, signals: Sequence[tuple[str, str, str]] = ()) -> tuple[Section, ...]:
-    """The page. `signals`: what, how it looks, sounds or feels, and what it means, one a line."""
+def page(policy: Policy) -> tuple[Section, ...]:
+    enabled = policy.activation.enabled
     rules: list[tuple[str, Iterable[Line]]] = [
+        ("In short", (Line(text, "") for text in in_short(policy))),
         ("What this is", _identity(policy)),
         ("What starts a recording", _starts(policy)),
         ("What refuses a start", _refusals(policy)),
@@ -40,26 +49,23 @@ def page(policy: Policy, signals: Sequence[tuple[str, str, str]] = ()) -> tuple[
         ("What people are told", _told(policy)),
         ("Who wears it", _wearers(policy)),
         ("Who can see what it recorded", _viewers(policy)),
-        (
-            "How long it is kept",
-            [
-                Line(
-                    f"{policy.retention.days} days, unless a longer term applies to what it shows. "
-                    "The camera itself deletes nothing by this term.",
-                    policy.retention.source,
-                )
-            ],
-        ),
+        ("How long it is kept", _kept(policy)),
         ("What the camera may never do", _never(policy)),
     ]
-    if policy.activation.enabled:
+    if enabled:
         rules += [(f"In this place: {zone.title} ({name})", _zone(policy, name)) for name, zone in policy.zones.items()]
-    rules += [
-        ("What the lights and sounds mean", [Line(f"{what}: {looks}. {means}", BUILT) for what, looks, means in signals]),
-        ("Where sources disagree", _conflicts(policy)),
-        ("Sources", _sources(policy)),
-    ]  # fmt: skip
-    return tuple(Section(title, told) for title, lines in rules if (told := tuple(lines)))
+    rules.append(("Where sources disagree", _conflicts(policy)))
+    sections = [Section(title, told) for title, lines in rules if (told := tuple(lines))]
+    return (
+        *sections,
+        Section("Sources", tuple(_sources(policy, sections))),
+        Section("Annex: what the lights mean", tuple(Line(text, BUILT) for text in annex.lights(policy)), annex=True),
+        Section(
+            "Annex: what sounds and vibrations mean",
+            tuple(Line(text, BUILT) for text in annex.cues(policy)),
+            annex=True,
+        ),
+    )
 
 
 def _identity(policy: Policy) -> Iterator[Line]:
@@ -73,18 +79,20 @@ def _starts(policy: Policy) -> Iterator[Line]:
     if not activation.enabled:
         yield Line("Nothing: a press, a hold and a trigger are all refused.", activation.source)
         return
+    own = any(zone.category or zone.override_category for zone in policy.zones.values())
+    places = " Some places have it write down something else: see “In this place” below." if own else ""
     yield Line(
-        f"Two presses of the record button within {_seconds(gestures.double_press_ms)}. They state: "
-        f"{_called(policy, activation.default_category)}, unless the place has its own word.",
+        f"Two presses of the record button within {_seconds(gestures.double_press_ms)}. What is then written down as the "
+        f"occasion: {_called(policy, activation.default_category)}.{places}",
         f"{activation.source}; {gestures.source}",
     )
     yield Line(
-        f"Holding the record button for {_seconds(gestures.emergency_hold_ms)}: the emergency start. It states: "
-        f"{_called(policy, activation.override_category)}, unless the place has its own word, and starts also where a "
-        "place refuses others and lets this one override.",
+        f"Holding the record button for {_seconds(gestures.emergency_hold_ms)}: the emergency start. What is written down: "
+        f"{_called(policy, activation.override_category)}.{places} It starts also where a place refuses other starts and "
+        "lets an emergency override that.",
         f"{activation.source}; {gestures.source}",
     )
-    yield from _triggers(policy, "start", "A trigger starts one by itself, for")
+    yield from _triggers(policy, "start", "A trigger (a sensor that the agency wired to it) starts one by itself, for")
     yield from _triggers(policy, "prompt", "A trigger asks the wearer to start one, for")
     yield Line(
         f"A start that was asked for and has not come after {activation.late_after_s} s is written down, and one that "
@@ -94,10 +102,13 @@ def _starts(policy: Policy) -> Iterator[Line]:
 
 
 def _triggers(policy: Policy, does: str, said: str) -> Iterator[Line]:
-    """Categories of one source share a line."""
-    found = [(each.source, each.title) for each in policy.categories.values() if each.on_trigger == does]
-    for source, group in groupby(sorted(found, key=lambda pair: pair[0]), key=lambda pair: pair[0]):
-        yield Line(f"{said}: {'; '.join(title for _, title in group)}.", source)
+    found = [each for each in policy.categories.values() if each.on_trigger == does]
+    if found:
+        yield Line(f"{said}: {'; '.join(each.title for each in found)}.", _sources_of(found))
+
+
+def _sources_of(clauses: Iterable[Clause]) -> str:
+    return "; ".join(dict.fromkeys(clause.source for clause in clauses))
 
 
 def _refusals(policy: Policy) -> Iterator[Line]:
@@ -105,10 +116,19 @@ def _refusals(policy: Policy) -> Iterator[Line]:
         return
     for name, zone in policy.zones.items():
         if zone.start == "deny" or zone.denied:
-            yield Line(f"{zone.title} ({name}): {_start_rule(policy, zone)}", zone.source)
+            yield Line(f"{zone.title} ({name}): {_start_rule(policy, zone)} {_emergency(policy, name)}", zone.source)
     if policy.assignment.unassigned == "deny":
         yield Line("A camera that is assigned to nobody refuses all but an emergency.", policy.assignment.source)
-    yield Line("A full card refuses. Every refusal is signalled and written down.", BUILT)
+    yield Line("A full card refuses every start. Every refusal is signalled and written down.", BUILT)
+
+
+def _emergency(policy: Policy, name: str) -> str:
+    category = policy.override_category(name)
+    if policy.allows(name, category):
+        return f"The emergency hold still starts, for: {_called(policy, category)}."
+    if policy.overrides(name, category):
+        return f"The emergency hold still starts, for: {_called(policy, category)}; it is written down as an override."
+    return "The emergency hold is refused too."
 
 
 def _start_rule(policy: Policy, zone: Zone) -> str:
@@ -137,7 +157,7 @@ def _stops(policy: Policy) -> Iterator[Line]:
     yield Line(f"{goes_on}{resumes}.", after.source)
     yield Line(
         f"The wearer has {stop.reason_window_s} s to give the reason by presses of the function button. A stop without "
-        f"one is written as {stop.default_reason}.",
+        f"one is written as {_reason(policy, stop.default_reason)}.",
         stop.source,
     )
     for reason in sorted(policy.reasons.values(), key=lambda each: each.presses):
@@ -152,21 +172,22 @@ def _breaks(policy: Policy) -> Iterator[Line]:
     if policy.activation.enabled:
         yield Line(
             f"Two presses of the function button begin a private pause: nothing is recorded or held until the wearer "
-            f"resumes. It is written as {pause.reason}." if pause.allowed else "A private pause is not allowed.",
+            f"resumes. It is written as {_reason(policy, pause.reason)}." if pause.allowed else "A private pause is not allowed.",
             pause.source,
         )  # fmt: skip
-        for each in policy.categories.values():
-            if pause.allowed and each.resumes_pause:
-                yield Line(f"A trigger ends a private pause, for: {each.title}.", each.source)
+        ending = [each for each in policy.categories.values() if pause.allowed and each.resumes_pause]
+        if ending:
+            titles = "; ".join(each.title for each in ending)
+            yield Line(f"A trigger ends a private pause, for: {titles}.", _sources_of(ending))
         yield Line(
             f"Holding the function button for {_seconds(policy.gestures.mute_hold_ms)} mutes the sound for at most "
-            f"{mute.limit_s} s. It is written as {mute.reason}." if mute.allowed else "The sound can't be muted.",
+            f"{mute.limit_s} s. It is written as {_reason(policy, mute.reason)}." if mute.allowed else "The sound can't be muted.",
             mute.source,
         )  # fmt: skip
         yield Line(f"While it records, is muted or paused, it reminds the wearer every {policy.reminder.every_s} s.", policy.reminder.source)  # fmt: skip
     yield Line(
         f"The sleep switch is allowed: asleep, the camera holds nothing and hears no trigger{awake}, and reminds the wearer every "
-        f"{sleep.remind_every_s} s. It is written as {sleep.reason}." if sleep.allowed
+        f"{sleep.remind_every_s} s. It is written as {_reason(policy, sleep.reason)}." if sleep.allowed
         else "The sleep switch does nothing but be written down.",
         sleep.source,
     )  # fmt: skip
@@ -193,13 +214,13 @@ def _held_source(policy: Policy, zone: Zone) -> str:
 
 def _told(policy: Policy) -> Iterator[Line]:
     notice, stealth = policy.notice, policy.stealth
-    if notice.prompt:
+    if notice.prompt and policy.activation.enabled:
         yield Line(
             "At a start the camera prompts the wearer to tell people that they are recorded; a press of the function "
             f"button within {notice.window_s} s says that they were told. The prompt never delays a start.",
             notice.source,
         )
-    else:
+    elif policy.activation.enabled:
         yield Line("The camera does not prompt the wearer to tell people.", notice.source)
     lights = "may turn the lights and the buzzer off" if stealth.allowed else "can't turn the recording light off"
     yield Line(f"The wearer {lights}; every attempt is written down.", stealth.source)
@@ -208,15 +229,21 @@ def _told(policy: Policy) -> Iterator[Line]:
 def _wearers(policy: Policy) -> Iterator[Line]:
     roles = policy.assignment.roles
     who = f"Only these roles: {', '.join(roles)}." if roles else "Any role."
+    if not policy.activation.enabled:
+        yield Line(who, policy.assignment.source)
+        return
     nobody = "records all the same" if policy.assignment.unassigned == "allow" else "records nothing but an emergency"
     yield Line(f"{who} A camera that is assigned to nobody {nobody}.", policy.assignment.source)
-    yield Line(
-        f"It shows ready only with room for {policy.readiness.storage_hours} h of recording.", policy.readiness.source
-    )
+    hours = policy.readiness.storage_hours
+    room = f"only with room for {hours} h of recording" if hours else "however little room there is on its card"
+    yield Line(f"It shows ready {room}.", policy.readiness.source)
 
 
 def _viewers(policy: Policy) -> Iterator[Line]:
     recipients, disclosure = policy.recipients, policy.disclosure
+    if not policy.activation.enabled:
+        yield Line("It records nothing, so there is nothing of this policy's to see.", policy.activation.source)
+        return
     for what, keys in (("footage", recipients.footage), ("names and places", recipients.context)):
         whom = f"the holders of these keys: {', '.join(keys)}" if keys else "those whose keys the camera was given"
         yield Line(f"Only {whom} can open {what}.", recipients.source)
@@ -226,6 +253,15 @@ def _viewers(policy: Policy) -> Iterator[Line]:
         yield Line(f"No footage without a court for: {', '.join(disclosure.withheld_from)}.", disclosure.source)
     where = ", ".join(disclosure.end_points) or "nowhere, until the agency names the place"
     yield Line(f"Footage may be sent to: {where}.", disclosure.source)
+
+
+def _kept(policy: Policy) -> Iterator[Line]:
+    if policy.activation.enabled:
+        yield Line(
+            f"{policy.retention.days} days, unless a longer term applies to what it shows. "
+            "The camera itself deletes nothing by this term.",
+            policy.retention.source,
+        )
 
 
 def _never(policy: Policy) -> Iterator[Line]:
@@ -278,10 +314,16 @@ def _conflicts(policy: Policy) -> Iterator[Line]:
         yield Line(f"{conflict.between}. Taken: {conflict.took}. {conflict.why}", conflict.source)
 
 
-def _sources(policy: Policy) -> Iterator[Line]:
-    yield from (Line(text, "") for text in LEGEND)
+def _sources(policy: Policy, sections: Iterable[Section]) -> Iterator[Line]:
+    """The legend comes last: right before the numbered sources."""
     for title in policy.not_opened:
         yield Line(f"Named here, and not read by the authors of this policy: {title}.", "")
+    named = "\n".join(f"{line.text} {line.source}" for section in sections for line in section.lines)
+    yield from (Line(text, "") for pattern, text in LEGEND.items() if re.search(pattern, named))
+
+
+def _reason(policy: Policy, name: str) -> str:
+    return f"“{policy.reasons[name].title}” ({name})" if name in policy.reasons else name
 
 
 def _seconds(milliseconds: int) -> str:

@@ -241,9 +241,3 @@ def cue_in_words(cue: Cue) -> str:
     if cue.vibration == cue.buzzer:
         return f"vibration and buzzer: {in_words(cue.vibration)}"
     return f"vibration: {in_words(cue.vibration)}; buzzer: {in_words(cue.buzzer)}"
-
-
-def signals_for_people() -> list[tuple[str, str, str]]:
-    """Every light and cue: what it is called, how it looks, sounds and feels, and what it means."""
-    seen = [(row.name, light_in_words(row), row.meaning) for row in INDICATIONS]
-    return seen + [(name, cue_in_words(cue), cue.meaning) for name, cue in CUES.items()]

@@ -1,0 +1,72 @@
+"""What the ring is made of: groups of pictures, recordings' claims on them, and what was refused. Under the ring's lock."""
+
+from collections import deque
+from collections.abc import Iterator
+
+import msgspec
+
+from device.media.frames import Frame, ParameterSets
+
+
+class Refusal(msgspec.Struct, frozen=True):
+    """A run of video frames that arrived and were not held: `full`, `policy`, `keyframe-awaited` or `time-went-back`."""
+
+    cause: str
+    first_number: int
+    last_number: int
+    from_us: int
+    to_us: int
+
+
+class Gop:
+    """A group of pictures: a keyframe and the frames that lean on it."""
+
+    __slots__ = ("frames", "parameter_sets", "payload_bytes")
+
+    def __init__(self, keyframe: Frame, sets: ParameterSets | None) -> None:
+        self.frames = [keyframe]
+        self.parameter_sets = sets
+        self.payload_bytes = len(keyframe.data)
+
+    @property
+    def start_us(self) -> int:
+        return self.frames[0].at_us
+
+    @property
+    def first_number(self) -> int:
+        return self.frames[0].number
+
+    @property
+    def last_number(self) -> int:
+        return self.frames[-1].number
+
+
+class Claim:
+    """A recording's hold on the ring: everything from `from_us` to `to_us` that it has not yet made durable.
+
+    It begins with a GOP, never within one: `next_video` is at first the number of a keyframe held or to come. `held_us`:
+    how far back before the press the pictures reach that were held then.
+    """
+
+    def __init__(self, from_us: int, press_us: int, held_us: int, next_video: int, next_audio: int) -> None:
+        self.from_us = from_us
+        self.press_us = press_us
+        self.held_us = held_us
+        self.to_us: int | None = None
+        self.first_video = next_video
+        self.next_video = next_video
+        self.next_audio = next_audio
+
+    def needs(self, gop: Gop) -> bool:
+        unread = gop.first_number >= self.first_video and gop.last_number >= self.next_video
+        return unread and (self.to_us is None or gop.start_us < self.to_us)
+
+
+def overlapping(refusals: deque[Refusal], first_number: int, last_number: int) -> Iterator[Refusal]:
+    for refusal in refusals:
+        if refusal.first_number <= last_number and refusal.last_number >= first_number:
+            yield msgspec.structs.replace(
+                refusal,
+                first_number=max(first_number, refusal.first_number),
+                last_number=min(last_number, refusal.last_number),
+            )
