@@ -4,6 +4,7 @@ No judgement is made here. Bad input is one message and exit status 2; a file is
 """
 
 import argparse
+import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -31,7 +32,7 @@ from device.evidence.unsealing import ContextIdentity
 from device.evidence.verdicts import printable
 from device.evidence.verify import is_card, is_recording
 from device.report_page import page
-from device.terminal import Output, print_json, write_whole
+from device.terminal import Output, check_output, print_json, write_whole
 
 _COLOURS = {0: "green", 1: "bold red", 2: "magenta", 3: "magenta", 4: "yellow"}
 _EARLIEST, _LATEST = datetime(1970, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
@@ -47,6 +48,11 @@ _EXPLAIN_EXAMPLE = (
     "example: bodycam policy explain /mnt/card/evidence/000001-0123456789abcdef --trust agency-ca.pem "
     "--context-identity auditor.key"
 )
+_FILES = ("fault of the policy", "fault of the assignment")
+"""How the audit's words of files begin that were handed in and refused: no faults of the hardware."""
+_DENIED = ("did not allow: ",)
+_LASTING = "no recording could be stored"
+_FORMS = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}(T[0-9]{2}:[0-9]{2}:[0-9]{2}Z)?")
 
 AddCommand = Callable[..., argparse.ArgumentParser]
 
@@ -103,6 +109,9 @@ class _Keys(msgspec.Struct, frozen=True):
 
 
 def _keys(options: argparse.Namespace) -> _Keys:
+    for path in options.policy:
+        if not path.exists():
+            raise UsageError(f"--policy {printable(str(path))}: no such file; give a bundle that the agency signed")
     anchors = load_anchors(options.trust)
     identity = ContextIdentity(options.context_identity)
     return _Keys(anchors, tuple(given_bundle(path, anchors) for path in options.policy), identity)
@@ -126,14 +135,19 @@ def _audit(options: argparse.Namespace) -> int:
 
 def _show_audit(console: Console, audited: Audit) -> None:
     console.rule(escape(audited.path))
-    for title, told in (
-        ("out of service", audited.out_of_service),
-        ("faults of the device", audited.device_faults),
-        ("refusals by the policy", audited.policy_refusals),
-        ("inaction of the wearer", audited.wearer_inaction),
-        ("activations without a recording", audited.activations_without_recording),
+    refused, faults = _parted(audited.device_faults, _FILES)
+    files = tuple(msgspec.structs.replace(told, what=told.what.removeprefix("fault of the ")) for told in refused)
+    denials, refusals = _parted(audited.policy_refusals, _DENIED)
+    for title, told, without_length in (
+        ("out of service", audited.out_of_service, _not_known),
+        ("faults of the device", faults, _at_the_end),
+        ("files handed in that were refused", files, _at_the_end),
+        ("starts refused by the policy", refusals, _nothing),
+        ("other things denied by the policy", denials, _nothing),
+        ("inaction of the wearer", audited.wearer_inaction, _nothing),
+        ("activations without a recording", audited.activations_without_recording, _nothing),
     ):
-        _show_told(console, title, told)
+        _show_told(console, title, told, without_length)
     if audited.recordings_without_activation:
         console.print("recordings without an activation:", style="bold red")
         for name in audited.recordings_without_activation:
@@ -148,19 +162,43 @@ def _show_audit(console: Console, audited: Audit) -> None:
     _show_verdict(console, audited.verdict, audited.exit_status)
 
 
-def _show_told(console: Console, title: str, told: tuple[Told, ...]) -> None:
+def _parted(told: tuple[Told, ...], begins: tuple[str, ...]) -> tuple[tuple[Told, ...], tuple[Told, ...]]:
+    """Those whose words begin so, and the others."""
+    return (
+        tuple(thing for thing in told if thing.what.startswith(begins)),
+        tuple(thing for thing in told if not thing.what.startswith(begins)),
+    )
+
+
+def _show_told(console: Console, title: str, told: tuple[Told, ...], without_length: Callable[[Told], str]) -> None:
     if not told:
         console.print(f"{title}: none", style="dim", highlight=False)
         return
-    table = Table(
-        Column("when (UTC)", no_wrap=True), Column("how long", no_wrap=True), "what", title=title, title_justify="left"
-    )
-    for thing in told:
-        length = "" if thing.seconds is None else f"{thing.seconds:.1f} s"
+    lengths = [without_length(thing) if thing.seconds is None else f"{thing.seconds:.1f} s" for thing in told]
+    columns: list[Column | str] = [Column("when (UTC)", no_wrap=True), "what"]
+    if any(lengths):
+        columns.insert(1, Column("how long", justify="right"))
+    table = Table(*columns, title=title, title_justify="left")
+    for thing, length in zip(told, lengths, strict=True):
         clock = "" if thing.clock_set else " (clock not set)"
         clause = f"\n{thing.clause} ({thing.source})" if thing.clause else ""
-        table.add_row(f"{thing.utc[:19]}Z{clock}", length, escape(f"{thing.what}{clause}"))
+        row = [f"{thing.utc[:19]}Z{clock}", *([length] if any(lengths) else []), escape(f"{thing.what}{clause}")]
+        table.add_row(*row)
     console.print(table)
+
+
+def _at_the_end(told: Told) -> str:
+    """Of a fault with no length: one that never ended, or one that has none."""
+    lasts = told.what.startswith(_LASTING) or (not told.clause and ": " not in told.what)
+    return "still there at the end" if lasts else "one moment"
+
+
+def _not_known(_: Told) -> str:
+    return "not known"
+
+
+def _nothing(_: Told) -> str:
+    return ""
 
 
 def _show_finding(console: Console, finding: AuditFinding) -> None:
@@ -179,15 +217,16 @@ def _show_verdict(console: Console, verdict: str, status: int) -> None:
 
 def _report(options: argparse.Namespace) -> int:
     period = _period(options.begins, options.ends)
+    inputs = [options.trust, options.context_identity, *options.policy]
     if options.html is not None:
-        _check_output(options.html, force=options.force)
+        _check_output(options.html, inputs, force=options.force)
     keys = _keys(options)
     with _progress("reporting", quiet=options.json) as advance:
         said = report(options.path, keys.anchors, keys.bundles, keys.identity, period, advance)
     if options.json:
         print_json(said)
     else:
-        write_whole(options.html, page(said), "--html")
+        write_whole(options.html, page(said), "--html", inputs, force=options.force)
         _show_report(Output(), said, options.html)
     return said.audit.exit_status
 
@@ -204,47 +243,66 @@ def _moment(key: str, said: str | None) -> int | None:
     if said is None:
         return None
     way_out = "give a day such as 2026-01-31, or a moment in UTC such as 2026-01-31T08:00:00Z"
+    if _FORMS.fullmatch(said) is None:
+        raise UsageError(f"{key} {printable(said)}: {_why_not_a_moment(said)}; {way_out}")
     try:
-        moment = datetime.fromisoformat(said)
+        moment = datetime.fromisoformat(said).replace(tzinfo=UTC)
     except ValueError as failure:
-        raise UsageError(f"{key} {printable(said)}: not a moment; {way_out}") from failure
-    if moment.tzinfo is None and len(said) != len("2026-01-31"):
-        raise UsageError(f"{key} {said}: it does not say that it is UTC; {way_out}")
-    if moment.tzinfo is not None and moment.utcoffset():
-        raise UsageError(f"{key} {said}: it is not in UTC; {way_out}")
-    moment = moment.replace(tzinfo=UTC)
+        raise UsageError(f"{key} {said}: not a moment; {way_out}") from failure
     if not _EARLIEST <= moment <= _LATEST:
         raise UsageError(f"{key} {said}: it must be from {_EARLIEST.year} to {_LATEST.year}; {way_out}")
     return round((moment - _EARLIEST).total_seconds() * 1_000_000)
 
 
-def _check_output(output: Path, *, force: bool) -> None:
-    """Nothing is overwritten unasked, and nothing on a card is."""
+def _why_not_a_moment(said: str) -> str:
+    """What is wrong with a moment in another form than those that are offered."""
+    try:
+        moment = datetime.fromisoformat(said)
+    except ValueError:
+        return "not a moment"
+    if len(said) > len("2026-01-31"):
+        if moment.tzinfo is None:
+            return "it does not say that it is UTC"
+        if moment.utcoffset():
+            return "it is not in UTC"
+    return "not in a form that is read here"
+
+
+def _check_output(output: Path, inputs: list[Path], *, force: bool) -> None:
+    """Nothing is overwritten unasked; nothing on a card, no input and nothing special ever is."""
     if any(is_card(folder) or is_recording(folder) for folder in output.resolve().parents):
         raise UsageError(f"--html {output}: that is on a card; name a file elsewhere")
-    if output.is_dir():
-        raise UsageError(f"--html {output}: that is a folder; name a file")
-    if output.exists() and not force:
-        raise UsageError(f"--html {output}: it is there already; name another file, or give --force")
+    check_output(output, "--html", inputs, force=force)
 
 
 def _show_report(console: Console, said: Report, output: Path) -> None:
     table = Table(
-        "shift", *(Column(head, justify="right") for head in ("starts", "refused", "overrides", "unexplained", "late"))
+        Column("shift, from, to (UTC)", min_width=len("2026-01-31 08:00:00 to")),
+        *(Column(head, justify="right") for head in ("starts", "refused", "overrides", "unexplained", "late")),
     )
     for shift in said.shifts:
-        table.add_row(escape(f"{shift.officer or 'nobody assigned'} {shift.shift}".strip()), *_short(shift.figures))
+        who = escape(f"{shift.officer or 'nobody assigned'} {shift.shift}".strip())
+        when = f"{_whole_seconds(shift.from_utc)} to\n{_whole_seconds(shift.to_utc)}"
+        table.add_row(f"{who}\n{when}", *_short(shift.figures))
     table.add_section()
     table.add_row("all", *_short(said.total))
     console.print(table)
+    if not said.shifts:
+        covers = f"it covers {_whole_seconds(said.covers_from_utc)} to {_whole_seconds(said.covers_to_utc)} (UTC)"
+        nothing = "no time of this period is in the journal"
+        console.print(f"{nothing}; {covers}" if said.covers_from_utc else nothing, highlight=False, soft_wrap=True)
     console.print(escape(f"{output}: written"), highlight=False, soft_wrap=True)
     _show_verdict(console, f"audit: {said.audit.verdict}", said.audit.exit_status)
+
+
+def _whole_seconds(utc: str) -> str:
+    return utc[:19].replace("T", " ")
 
 
 def _short(figures: Figures) -> tuple[str, ...]:
     counts = (
         figures.activations,
-        sum(figures.refusals.values()),
+        sum(figures.refusals.values()) + sum(figures.device_refusals.values()),
         sum(figures.overrides.values()),
         figures.unexplained,
         figures.late_starts,
@@ -273,6 +331,11 @@ def _show_explanation(console: Console, explained: Explanation) -> None:
         highlight=False,
         soft_wrap=True,
     )
+    if explained.number:
+        folder = f"recording {explained.number} is what the steps call {explained.recording}"
+        console.print(
+            f"  {folder}: it counts from each start of the daemon", style="dim", highlight=False, soft_wrap=True
+        )
     for told in explained.steps:
         step = told.step
         colour = "bold" if step.conforms else "bold red"

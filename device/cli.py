@@ -6,6 +6,7 @@ configuration that the daemon can't start with.
 """
 
 import argparse
+import io
 import os
 import sys
 import traceback
@@ -27,6 +28,8 @@ _EXPORT_EXAMPLE = (
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # what the terminal's encoding can't show is no reason to end
     given = list(sys.argv[1:] if arguments is None else arguments)
     options = _parser(lean=given[:1] == ["daemon"]).parse_args(given)
     run: Callable[[argparse.Namespace], int] = options.run

@@ -1,6 +1,10 @@
 """`bodycam policy explain RECORDING`, and the words and clauses of every decision; `bodycam audit` as a command."""
 
 import json
+import os
+import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import get_args
 
@@ -129,6 +133,26 @@ def test_a_recording_that_the_journal_does_not_decide_has_no_steps(card: Bench, 
     assert any("no activation" in finding.what for finding in said.findings)
 
 
+def test_a_refusal_long_before_a_start_or_of_another_wearer_is_not_right_before_it(tmp_path: Path) -> None:
+    bench = make_bench(tmp_path / "bench", agency=AGENCY, pre_event_s=2, post_event_s=1)
+    scribe = Scribe(bench, segments=False)
+    for officer, waits_s, assigned_after in (("1", 100, False), ("2", 140, False), ("3", 10, True)):
+        scribe.assign(f"officer-{officer}", "shift")
+        scribe.zone("private")
+        scribe.double()
+        scribe.zone("street")
+        scribe.pass_time(waits_s)
+        if assigned_after:
+            scribe.assign("officer-4", "shift")
+        scribe.record(5)
+    scribe.stop()
+    refusals = [
+        sum("refused" in sentence for sentence in told(explained(bench, n)) if "the start" in sentence)
+        for n in range(3)
+    ]
+    assert refusals == [1, 0, 0]
+
+
 # -- words and clauses ----------------------------------------------------------------------------------------------
 
 EXAMPLES: dict[str, object] = {
@@ -198,7 +222,8 @@ def keys(bench: Bench) -> list[str]:
 def test_explain_in_a_terminal(card: Bench, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("policy", "explain", str(recordings(card)[0]), *keys(card)) == 0
     said = capsys.readouterr().out
-    assert recordings(card)[0].name in said
+    assert f"recording 1 is what the steps call {recordings(card)[0].name}" in said
+    assert explained(card, 0).number == 1
     assert '[zones.private] start = "deny" and override = true (R18' in said
     assert "wrote down the reason of the stop of recording 1: privacy" in said
     assert said.rstrip().endswith("conforming")
@@ -213,7 +238,9 @@ def test_explain_for_programs(card: Bench, capsys: pytest.CaptureFixture[str]) -
 def test_audit_in_a_terminal_and_for_programs(card: Bench, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("audit", str(card.card), *keys(card)) == 0
     said = " ".join(capsys.readouterr().out.split())
-    assert "refusals by the policy" in said
+    for title in ("starts refused by the policy", "other things denied by the policy: none"):
+        assert title in said
+    assert "files handed in that were refused: none" in said
     assert "out of service: none" in said
     assert "An input that was never recorded cannot be seen" in said
     assert said.endswith("conforming")
@@ -222,6 +249,51 @@ def test_audit_in_a_terminal_and_for_programs(card: Bench, capsys: pytest.Captur
     assert verdict["steps"] == len(verdict["judged"]) > 10
     assert {"utc", "epoch", "seq", "conforms", "decisions"} <= set(verdict["judged"][0])
     assert "never recorded" in verdict["cannot_see"]
+
+
+def test_audit_says_how_long_and_what_was_handed_in(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    bench = make_bench(tmp_path / "bench", agency=AGENCY)
+    scribe = Scribe(bench, segments=False)
+    scribe.fault("microphone", 20)
+    scribe.fault("policy", 30)
+    scribe.fault("assignment", 40)
+    scribe.tell(on.FaultChanged(at_us=scribe.clock.now_us(), part="camera", present=True))
+    scribe.double()
+    scribe.pass_time(5)
+    scribe.tell(on.RecorderClosed(at_us=scribe.clock.now_us(), recording=1, how="storage-full"))
+    scribe.tell(on.Readiness(at_us=scribe.clock.now_us(), ready=False, reason="storage-full"))
+    scribe.double()
+    scribe.stop()
+    run("audit", str(bench.card), *keys(bench))
+    said = capsys.readouterr().out
+    faults, files = (
+        said.split("files handed in that were refused")[0],
+        said.split("files handed in that were refused")[1],
+    )
+    lengths = [re.split(r" *│ *", line)[2:4] for line in faults.splitlines() if re.match(r"│ 2026", line)]
+    assert [length for length, _ in lengths] == [
+        "20.0 s", "still there at the end", "one moment", "still there at the end", "one moment",
+    ]  # fmt: skip
+    files = files.split("starts refused by the policy")[0]
+    assert [re.split(r" *│ *", line)[2:4] for line in files.splitlines() if re.match(r"│ 2026", line)] == [
+        ["30.0 s", "policy"],
+        ["40.0 s", "assignment"],
+    ]
+
+
+@pytest.mark.parametrize(
+    "command", [("audit",), ("report", "--html", "REPORT"), ("policy", "explain"), ("verify",)], ids=lambda c: c[0]
+)
+def test_a_terminal_that_shows_only_ascii_is_no_fault(card: Bench, tmp_path: Path, command: tuple[str, ...]) -> None:
+    path = str(recordings(card)[0] if command[0] == "policy" else card.card)
+    given = [str(tmp_path / "report.html") if word == "REPORT" else word for word in command]
+    trust = ["--trust", str(card.trust)] if command[0] == "verify" else keys(card)
+    env = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    whole = [sys.executable, "-m", "device.cli", *given, path, *trust]
+    done = subprocess.run(whole, env=env, capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert b"Traceback" not in done.stderr
+    done.stdout.decode("ascii")
 
 
 def test_audit_of_a_card_that_lies_says_where(card: Bench, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -259,7 +331,7 @@ def test_bad_input_is_one_message_and_no_traceback(
         (path, agency, str(card.trust), None, "a key begins with AGE-SECRET-KEY-1"),
         (path, agency, str(card.footage_identity), None, "it opens nothing on this card"),
         (path, agency, key, str(broken), "not a policy bundle"),
-        (path, agency, key, str(tmp_path / "none"), "not a policy bundle"),
+        (path, agency, key, str(tmp_path / "none"), f"--policy {tmp_path / 'none'}: no such file"),
         (path, str(other), key, str(card.offered_policy), "was not issued under the given trust anchor"),
     ):
         given = ["--policy", policy] if policy else []

@@ -10,24 +10,23 @@ import msgspec
 from cryptography import x509
 
 from device.errors import EvidenceError, UsageError
-from device.evidence import layout, records
+from device.evidence import layout
 from device.evidence.audit import audit, judged
+from device.evidence.begun import first_line
 from device.evidence.bundle import Bundle
-from device.evidence.envelope import open_line
 from device.evidence.judgements import AuditFinding, StepJudged
-from device.evidence.reading import read_file, real_folder
 from device.evidence.records import PolicyName, RecordingOpened
-from device.evidence.recovery import MAX_LEDGER_BYTES
 from device.evidence.replay import Advancing, Era, Taken, unseen
 from device.evidence.unsealing import ContextIdentity
 from device.evidence.verdicts import EXIT_EXTENT, EXIT_INTACT, Shown, printable
 from device.evidence.verify import is_recording
 from device.policy import commands as do
 from device.policy.inputs import RecorderClosed
-from device.policy.state import State
+from device.policy.state import State, Wearer
 
 MOST_REFUSALS = 10
-"""Refusals right before a start that an explanation repeats."""
+REFUSED_BEFORE_US = 120_000_000
+"""Refusals right before a start that an explanation repeats: at most so many, so long before it."""
 
 
 class ExplainedStep(Shown, frozen=True, kw_only=True):
@@ -38,10 +37,12 @@ class ExplainedStep(Shown, frozen=True, kw_only=True):
 
 
 class Explanation(Shown, frozen=True, kw_only=True):
-    """`steps` is empty where the journal has no activation of this recording. `exit_status` is the audit's, which also
+    """`number`: what its run calls this recording, as the steps do; 0 where `steps` is empty, since the journal has no
+    activation of it. `exit_status` is the audit's, which also
     reads the rest of the journal; that the journal's own end is unproven does not bear on it."""
 
     recording: str
+    number: int
     device: str
     opened_utc: str
     policy: PolicyName
@@ -77,6 +78,7 @@ def explain(
     status = EXIT_INTACT if audited.exit_status == EXIT_EXTENT else audited.exit_status
     return Explanation(
         recording=where.name,
+        number=story.number,
         device=opened.device,
         opened_utc=opened.utc,
         policy=opened.policy,
@@ -99,13 +101,9 @@ def _verdict(status: int, others: int, said: str) -> str:
 def _opened(folder: Path) -> RecordingOpened:
     """The first line of a ledger, to know which recording it is; whether it can be believed is the audit's to say."""
     try:
-        data = read_file(folder / layout.LEDGER, MAX_LEDGER_BYTES) if real_folder(folder) else None
-        first = records.decode_ledger(open_line((data or b"").split(b"\n", 1)[0]).payload)
+        return first_line(folder)
     except EvidenceError as failure:
         raise UsageError(f"{folder.name}: its first line can't be read: {failure}; see `bodycam audit`") from failure
-    if not isinstance(first, RecordingOpened):
-        raise UsageError(f"{folder.name}: its first line does not open a recording; see `bodycam audit`")
-    return first
 
 
 class _Told(msgspec.Struct):
@@ -125,14 +123,22 @@ class _Story:
         self._opened = opened
         self._run = -1
         self._epochs: set[str] = set()
-        self._refused: list[StepJudged] = []
+        self._refused: list[tuple[Wearer, StepJudged]] = []
         self._current: _Told | None = None
         self._all: list[_Told] = []
 
     @property
     def steps(self) -> list[StepJudged]:
+        return [] if self._told is None else self._told.steps
+
+    @property
+    def number(self) -> int:
+        return 0 if self._told is None else self._told.number
+
+    @property
+    def _told(self) -> _Told | None:
         journal = self._opened.journal.stream
-        return next((told.steps for told in self._all if journal in told.epochs), [])
+        return next((told for told in self._all if journal in told.epochs), None)
 
     def began(self, era: Era, state: State) -> None:  # noqa: ARG002
         if era.run != self._run:
@@ -142,18 +148,23 @@ class _Story:
     def took(self, taken: Taken) -> None:
         starts = next((command for command in taken.recorded if isinstance(command, do.Open)), None)
         if starts is not None and starts.at_us == self._opened.trigger_us:
-            self._current = _Told(starts.recording, [*self._refused, judged(taken)], self._epochs)
+            self._current = _Told(starts.recording, [*self._right_before(taken), judged(taken)], self._epochs)
             self._all.append(self._current)
         elif self._current is not None and _concerns(taken, self._current):
             self._current.steps.append(judged(taken))
         if any(isinstance(command, do.Refuse) for command in taken.recorded):
-            self._refused = [*self._refused, judged(taken)][-MOST_REFUSALS:]
+            self._refused = [*self._refused, (taken.after.wearer, judged(taken))][-MOST_REFUSALS:]
         if starts is not None:
             self._refused = []
         if self._current is not None and _ends(taken, self._current.number):
             self._current.over = True
 
     def ended(self, era: Era, state: State) -> None: ...
+
+    def _right_before(self, start: Taken) -> list[StepJudged]:
+        """The refusals that a start may have followed: of the same wearer, and not long before."""
+        since_us, wearer = start.record.effective_us - REFUSED_BEFORE_US, start.after.wearer
+        return [refused for whose, refused in self._refused if whose == wearer and refused.at_us >= since_us]
 
 
 def _ends(taken: Taken, recording: int) -> bool:

@@ -8,11 +8,17 @@ from device.evidence.verdicts import Shown
 from device.policy.recording import UNEXPLAINED
 
 Counts = dict[str, int]
+_APART = ("late", "pre-event")
 
 
 class Figures(Shown, frozen=True, kw_only=True):
-    """What is counted of a shift, a day or all of it. The counts of a table are by category, zone, reason or part;
-    `seconds`: buffering, recording, muted, paused, asleep, and idle without buffering."""
+    """What is counted of a shift, a day or all of it. The counts of a table are by category, zone, reason or part.
+
+    `refusals`: starts that the policy refused; `device_refusals`: those that the device could not make (a full card);
+    `denials`: anything else that was denied. `not_stopped`: recordings that no stop ended. `notices` are as many as
+    activations. `unanswered`: what the wearer was asked for, where the asking ended before the answer was due.
+    `files_refused`: files handed in (`policy`, `assignment`). `seconds`: buffering, recording (after the press), muted,
+    paused, asleep, and idle without buffering; `pre_event_seconds`: recorded from before the presses."""
 
     activations: int
     by_category: Counts
@@ -20,17 +26,23 @@ class Figures(Shown, frozen=True, kw_only=True):
     by_category_and_zone: Counts
     by_trigger: Counts
     refusals: Counts
+    device_refusals: Counts
     denials: Counts
     overrides: Counts
     stops: Counts
+    not_stopped: Counts
     unexplained: int
     mutes: Counts
     pauses: Counts
+    sleeps: Counts
     notices: Counts
     late_starts: int
     late_seconds: float
     lapses: Counts
+    unanswered: Counts
     faults: Counts
+    files_refused: Counts
+    pre_event_seconds: float
     seconds: dict[str, float]
 
 
@@ -75,16 +87,22 @@ class Tally:
             by_category_and_zone=table("category-and-zone"),
             by_trigger=table("trigger"),
             refusals=table("refusal"),
+            device_refusals=table("device-refusal"),
             denials=table("denial"),
             overrides=table("override"),
             stops=table("stop"),
+            not_stopped=table("not-stopped"),
             unexplained=table("stop").get(UNEXPLAINED, 0),
             mutes=table("mute"),
             pauses=table("pause"),
+            sleeps=table("sleep"),
             notices=table("notice"),
             late_starts=sum(table("late").values()),
             late_seconds=self._seconds["late"] / 1e6,
             lapses=table("lapse"),
+            unanswered=table("unanswered"),
             faults=table("fault"),
-            seconds={what: micros / 1e6 for what, micros in sorted(self._seconds.items()) if what != "late"},
+            files_refused=table("file"),
+            pre_event_seconds=self._seconds["pre-event"] / 1e6,
+            seconds={what: us / 1e6 for what, us in sorted(self._seconds.items()) if what not in _APART},
         )
