@@ -22,8 +22,10 @@ from device.evidence.identity import FileSigner, load_anchors, load_certificate,
 from device.evidence.journal import Journal
 from device.evidence.records import (
     Boot,
+    ClockStep,
     Marker,
     Muted,
+    Noted,
     Paused,
     PreEvent,
     Record,
@@ -45,7 +47,7 @@ from device.evidence.records import (
     VideoSpan,
     VideoTrack,
 )
-from device.evidence.seal import STANZA, Sealer
+from device.evidence.seal import Sealer
 from device.evidence.steps import public_step
 from device.evidence.store import Documents, make_folders
 from device.policy import commands as do
@@ -90,8 +92,9 @@ class Scribe:
         self._device = tables.device.id
         self._segments = segments
         self._signer = FileSigner(folder / "device.key", certificate)
-        recipients = bundle.policy.recipients.context or tables.recipients.context
-        self._context = Sealer(recipients, "recipients.context")
+        named, own = bundle.policy.recipients, tables.recipients
+        self._context = Sealer(named.context or own.context, "recipients.context")
+        self._footage = Sealer(named.footage or own.footage, "recipients.footage")
         self._disk = TwinDisk(bench.card)
         make_folders(self._disk)
         documents = Documents(self._disk)
@@ -120,6 +123,8 @@ class Scribe:
         self._counter = len(list((bench.card / layout.EVIDENCE).iterdir()))
         self._open: dict[int, _Ledger] = {}
         self._waiting: list[on.Input] = []
+        self._keeping = True
+        self._kept_since_us = 0
 
     # -- what happens -----------------------------------------------------------------------------------------------
 
@@ -206,6 +211,8 @@ class Scribe:
             self._step(self._waiting.pop(0))
 
     def _step(self, came: on.Input) -> None:
+        if isinstance(came, on.RecorderClosed) and came.recording in self._open:
+            self._end(came.recording, came.how, came.at_us, came.how)
         self.state, decided = step(self.state, came, self.policy)
         journaled = None if isinstance(came, on.Tick) else came
         if journaled is not None or decided:
@@ -221,6 +228,16 @@ class Scribe:
                 self._begin(command)
             case do.Close():
                 self._close(command)
+            case do.SetCapture():
+                self._keeping = command.video
+            case do.ClearRing(sound_only=False):
+                self._kept_since_us = command.at_us
+            case _:
+                self._deed(command)
+
+    def _deed(self, command: do.Command) -> None:
+        """What a decision leaves in the ledger of the open recording."""
+        match command:
             case do.Mark():
                 self._note(command.recording, Marker(at_us=command.marked_us))
             case do.Mute():
@@ -233,6 +250,13 @@ class Scribe:
                 self._note(command.recording, Paused(at_us=command.at_us, context=context))
             case do.Resume():
                 self._note(command.recording, Resumed(at_us=command.at_us))
+            case do.Notice():
+                what = "notice-given" if command.given else "notice-not-given"
+                self._note(command.recording, Noted(what=what, at_us=command.at_us, value=0))
+            case do.Note(what="clock-stepped"):
+                self._note(command.recording, ClockStep(at_us=command.at_us, step_us=command.value))
+            case do.Note():
+                self._note(command.recording, Noted(what=command.what, at_us=command.at_us, value=command.value))
             case _:
                 pass
 
@@ -243,6 +267,7 @@ class Scribe:
 
     def _begin(self, opened: do.Open) -> None:
         self._journal.sync()
+        from_us = max(opened.video_from_us, self._kept_since_us)
         name = layout.recording_name(self._counter, secrets.token_bytes(8))
         self._counter += 1
         self._disk.make_folder(layout.recording_folder(name))
@@ -252,10 +277,10 @@ class Scribe:
             chain=Chain(self._signer, self.clock, self._device, name, 0, head.sha256),
             opened=opened,
             file=self._disk.create(f"{layout.recording_folder(name)}/{layout.LEDGER}"),
-            until_us=opened.video_from_us,
+            until_us=from_us,
         )
         self._open[opened.recording] = ledger
-        had_us = opened.at_us - opened.video_from_us
+        had_us = opened.at_us - from_us
         wearer = self.state.wearer
         facts: dict[str, str | bool] = {
             "category": opened.category,
@@ -277,10 +302,10 @@ class Scribe:
                 trigger=opened.trigger,
                 trigger_us=opened.at_us,
                 pre_event=PreEvent(mode=opened.pre_event, asked_us=opened.pre_event_asked_us, had_us=had_us),
-                video=_video(opened.video_from_us),
+                video=_video(from_us),
                 audio=None,
-                recipients=(STANZA.lower(),),
-                recipients_sha256=_MADE_UP,
+                recipients=tuple(stanza.lower() for stanza in self._footage.stanzas),
+                recipients_sha256=self._footage.recipients_sha256,
                 init=Stored(size=1000, plain=_MADE_UP, sealed=_MADE_UP),
                 continues=None,
                 context=self._sealed(facts),
@@ -294,7 +319,9 @@ class Scribe:
             self._line(self._open[recording], record)
 
     def _heads(self, ledger: _Ledger, at_us: int) -> None:
-        """The seconds up to a time, and the journal's word on them every ten."""
+        """The seconds up to a time, and the journal's word on them every ten. In a pause there are none."""
+        if not self._keeping:
+            ledger.until_us = at_us
         while self._segments and ledger.until_us + SECOND_US <= at_us:
             self.clock.move_to(max(ledger.until_us + SECOND_US, self.clock.now_us()))
             self._line(ledger, Segments(segments=(_segment(ledger),)))
@@ -304,21 +331,25 @@ class Scribe:
                 self._journal.add(RecordingHead(recording=ledger.name, head=ledger.chain.head))
 
     def _close(self, close: do.Close) -> None:
-        ledger = self._open.pop(close.recording)
+        self._end(close.recording, close.how, close.to_us, close.reason)
+        self._waiting.append(on.RecorderClosed(at_us=close.at_us, recording=close.recording, how=close.how))
+
+    def _end(self, recording: int, how: str, end_us: int, reason: str) -> None:
+        """The last line of a ledger, as decided or by the recorder itself."""
+        ledger = self._open.pop(recording)
         frames, tree = ledger.segments * RATE_HZ, ledger.chain.tree
         self._line(
             ledger,
             RecordingClosed(
-                how=close.how,
-                end_us=close.to_us,
+                how=how,
+                end_us=end_us,
                 totals=Totals(segments=ledger.segments, frames=frames, packets=0, size=ledger.segments * 1000),
                 tree=Tree(size=tree.size, root=tree.root()),
-                context=self._sealed({"reason": close.reason}),
+                context=self._sealed({"reason": reason}),
             ),
         )
         self._write(ledger)
         self._journal.add(RecordingEnded(recording=ledger.name, head=ledger.chain.head, how="closed"))
-        self._waiting.append(on.RecorderClosed(at_us=close.at_us, recording=close.recording, how="stopped"))
 
     def _line(self, ledger: _Ledger, record: Record) -> None:
         ledger.file.append(ledger.chain.next_line(record))

@@ -2,7 +2,6 @@
 
 import hashlib
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -30,24 +29,10 @@ from hw_sim.clock import VirtualClock
 from hw_sim.long_shift import write_shift
 from hw_sim.scribe import Scribe
 from hw_sim.virtual import VirtualDevice
+from tests.auditors import AGENCY, audited, comes, decides, of_kind, said, the_nth
 from tests.benches import make_bench, policy_document, recordings, verified
 from tests.cards import changed, copy_of, device_signer, edit_lines
 from tests.liars import Said, came_and_decided, lie, sealed_for, step_said
-
-AGENCY = Agency("Agency")
-
-
-def audited(bench: Bench, *, every_step: bool = False) -> Audit:
-    identity = ContextIdentity(bench.context_identity)
-    return audit(bench.card, load_anchors(bench.trust), (), identity, every_step=every_step)
-
-
-def said(verdict: Audit) -> str:
-    return msgspec.json.format(msgspec.json.encode(verdict)).decode()
-
-
-def of_kind(verdict: Audit, kind: str) -> list[AuditFinding]:
-    return [finding for finding in verdict.findings if finding.kind == kind]
 
 
 def only_step(verdict: Audit) -> AuditFinding:
@@ -86,24 +71,6 @@ def test_a_shift_of_ten_hours_with_sixty_activations_conforms(shift: Bench) -> N
     }
     assert all(d.source for step in verdict.judged for d in step.decisions)
     assert "never recorded cannot be seen" in verdict.cannot_see
-
-
-def the_nth(lines: list[Said], n: int, is_one: Callable[[Said], bool]) -> int:
-    return [index for index, line in enumerate(lines) if is_one(line)][n]
-
-
-def decides(kind: type[do.Command]) -> Callable[[Said], bool]:
-    return lambda line: any(isinstance(decided, kind) for decided in came_and_decided(line)[1])
-
-
-def comes(came: on.Input) -> Callable[[Said], bool]:
-    """An input that is this one but for its time."""
-
-    def is_one(line: Said) -> bool:
-        here = came_and_decided(line)[0]
-        return here is not None and msgspec.structs.replace(here, at_us=0) == came
-
-    return is_one
 
 
 def place_of(line: Said, moved: int = 0) -> str:
@@ -239,7 +206,8 @@ def test_one_clause_changed_is_named_by_whoever_signed_it(shift: Bench) -> None:
     assert verdict.exit_status == EXIT_NOT_TRUSTED
     (signer,) = of_kind(verdict, "signer")
     assert "was not issued under the given trust anchor" in signer.what
-    (policy,) = of_kind(verdict, "policy")
+    policy, ledgers = of_kind(verdict, "policy")
+    assert "60 recordings that start from it" in ledgers.what
     assert "the policy first 1 (sha256 " in policy.what
     assert "--policy BUNDLE" in policy.what
     assert (verdict.steps, verdict.epochs_audited) == (0, 0)
@@ -276,8 +244,9 @@ def test_a_machine_that_this_release_does_not_know_is_not_audited(shift: Bench) 
     lie(shift, bump)
     verdict = audited(shift)
     assert verdict.exit_status == EXIT_ALTERED
-    (finding,) = verdict.findings
-    assert finding.kind == "machine"
+    finding, ledgers = verdict.findings
+    assert (finding.kind, ledgers.kind) == ("machine", "machine")
+    assert "60 recordings that start from it" in ledgers.what
     assert "machine-9 decided here" in finding.what
     assert verdict.epochs_audited == 0
 
@@ -460,8 +429,8 @@ def test_a_time_whose_policy_has_it_sealed_for_others_is_not_audited_and_no_lie(
     again.stop()
     verdict = audited(bench)
     assert verdict.exit_status == EXIT_NO_POLICY
-    (finding,) = verdict.findings
-    assert finding.kind == "key"
+    finding, ledgers = verdict.findings
+    assert (finding.kind, ledgers.kind) == ("key", "key")
     assert "first 2 has names and places sealed for other recipients" in finding.what
     assert (verdict.epochs, verdict.epochs_audited) == (2, 1)
     assert verdict.steps == verdict.steps_conforming > 5
@@ -598,8 +567,13 @@ def test_a_liars_card_is_one_that_verify_finds_nothing_wrong_with(two_boots: Ben
 
     lie(bench, unexplain)
     assert verified(bench).exit_status == EXIT_INTACT
-    finding = only_step(audited(bench))
+    verdict = audited(bench)
+    (finding,) = of_kind(verdict, "step")
     assert "people were told that they are recorded" in finding.what
+    assert {f.what.split(" at ")[0] for f in of_kind(verdict, "recording")} == {
+        "the journal decided notice-given",
+        next(f.what.split(" at ")[0] for f in of_kind(verdict, "recording") if "notice-not-given" in f.what),
+    }
     assert "[notice] prompt = true" in finding.what
 
 

@@ -112,12 +112,13 @@ def test_a_lie_about_it_is_told_with_it(card: Bench, tmp_path: Path) -> None:
     lie(bench, unnotice)
     said = explained(bench, 0)
     assert said.exit_status == EXIT_ALTERED
-    (finding,) = said.findings
+    finding, ledger = said.findings
     assert "people were not told" in finding.what
+    assert "notice-not-given at" in ledger.what
     assert sum(not step.step.conforms for step in said.steps) == 1
     other = explained(bench, 1)
     assert other.findings == ()
-    assert other.verdict == "DOES NOT CONFORM (1 more findings on this card: see `bodycam audit`)"
+    assert other.verdict == "DOES NOT CONFORM (2 more findings on this card: see `bodycam audit`)"
 
 
 def test_a_recording_that_the_journal_does_not_decide_has_no_steps(card: Bench, tmp_path: Path) -> None:

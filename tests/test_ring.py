@@ -656,3 +656,15 @@ def test_a_keyframe_of_any_bytes_is_held(data: bytes) -> None:
     ring = ring_of()
     ring.append_video(data, 0, True)
     assert (held(ring), ring.payload_bytes) == ([[0]], len(data))
+
+
+def test_what_comes_late_is_judged_by_what_the_policy_said_when_it_was_captured() -> None:
+    """Without a pre-event window nothing old is kept, but for the words of the policy."""
+    ring = ring_of(window_s=0)
+    ring.claim(0, FAR_US)
+    clip("IPPP").into(ring)
+    ring.set_capture(PAUSED, s(1))
+    ring.set_capture(STREET, s(2))
+    clip("IPPP", from_s=2).into(ring)
+    audio_into(ring, 1.9, 2.1)
+    assert held_audio(ring) == [1]

@@ -22,6 +22,8 @@ from device.evidence.matching import Sources, match
 from device.evidence.policies import policies_on
 from device.evidence.reading import names_in
 from device.evidence.replay import Advancing, Era, Taken, Watcher, replay, unseen, utc_at
+from device.evidence.runs import Order
+from device.evidence.spans import WhatIsHeld
 from device.evidence.unsealing import ContextIdentity
 from device.evidence.verdicts import Finding, printable
 from device.evidence.verify import is_card
@@ -54,10 +56,13 @@ def audit(
     identities = read_identities(where)
     history = read_history(where, identities, anchors)
     judge, causes, activations = _Judge(every_step=every_step), Causes(), Activations()
+    held = WhatIsHeld()
     policies = policies_on(where, anchors, bundles)
-    replayed = replay(history, policies, identity, (judge, causes, activations, *watchers), advance)
-    matched = match(Sources(where, identities, history, replayed.runs, activations, identity), names)
-    findings += [*map(_of_verify, history.findings), *replayed.findings, *judge.findings, *matched.findings]
+    order = Order(where, history, policies, anchors)
+    replayed = replay(history, policies, identity, (judge, causes, activations, held, *watchers), advance)
+    matched = match(Sources(where, identities, history, replayed, activations, held, identity), names)
+    findings += map(_of_verify, (*history.findings, *order.of_documents))
+    findings += [*order.findings, *replayed.findings, *judge.findings, *activations.findings, *matched.findings]
     findings += without_an_end(history, replayed.runs)
     if history.recorded:
         findings += map(_of_verify, identities.damaged)

@@ -3,30 +3,43 @@ replay itself says what is wrong."""
 
 import msgspec
 
+from device.evidence.judgements import AuditFinding
+from device.evidence.records import ClockStep, LedgerRecord, Marker, Muted, Noted, Paused, Resumed, Software, Unmuted
 from device.evidence.replay import Era, Taken
 from device.policy import commands as do
-from device.policy.inputs import RecorderClosed
+from device.policy.inputs import FaultChanged, PreEventHad, RecorderClosed
+from device.policy.model import Policy
 from device.policy.state import State, Wearer
 
-DEED_KINDS = ("marker", "muted", "unmuted", "paused", "resumed")
-"""The ledger's records that each have a decision."""
+CLOCK_STEPPED = "clock-stepped"
+OF_THE_RECORDER = ("sound-lost",)
+"""What the recorder notes in a ledger by itself."""
+
+Deed = tuple[str, int]
+"""What was done, and its boot time in µs."""
 
 
 class Activation(msgspec.Struct):
-    """One decision to record, and all that was decided on that recording since. `deeds`: kind → boot times in µs.
-    `recorder_said`: how the recorder says that it ended, "" while it has not."""
+    """One decision to record, and all that was decided on that recording since. `seq`: the line that holds it. `deeds`:
+    each with when it was decided. `recorder_said`, `said_us`: how and when the recorder says that it ended, "" while it
+    has not. `faults`: the parts that had one while it was open."""
 
     run: int
+    seq: int
     opened: do.Open
     wearer: Wearer
-    retention_days: int
+    policy: Policy
+    software: Software
     place: str
     utc: str
     clock_set: bool
-    deeds: dict[str, set[int]] = msgspec.field(default_factory=lambda: {kind: set() for kind in DEED_KINDS})
-    reasons: dict[tuple[str, int], str] = msgspec.field(default_factory=dict)
+    deeds: dict[Deed, int] = msgspec.field(default_factory=dict)
+    reasons: dict[Deed, str] = msgspec.field(default_factory=dict)
+    faults: set[str] = msgspec.field(default_factory=set)
+    had_us: int | None = None
     close: do.Close | None = None
     recorder_said: str = ""
+    said_us: int = 0
 
 
 class Activations:
@@ -35,56 +48,101 @@ class Activations:
     def __init__(self) -> None:
         self.by_time: dict[tuple[int, int], Activation] = {}
         self.epochs: set[str] = set()
+        self.findings: list[AuditFinding] = []
         self._by_number: dict[tuple[int, int], Activation] = {}
+        self._open: dict[tuple[int, int], Activation] = {}
 
     def began(self, era: Era, state: State) -> None:  # noqa: ARG002
         self.epochs.add(era.name)
+        self._open = {key: activation for key, activation in self._open.items() if activation.run == era.run}
 
     def took(self, taken: Taken) -> None:
         for decided in taken.recorded:
             if isinstance(decided, do.Open):
-                self._open(taken, decided)
+                self._begin(taken, decided)
             else:
                 self._more(taken.era.run, decided)
-        if isinstance(taken.came, RecorderClosed):
-            activation = self._by_number.get((taken.era.run, taken.came.recording))
-            if activation is not None:
-                activation.recorder_said = taken.came.how
+        came = taken.came
+        if isinstance(came, FaultChanged):
+            for activation in self._open.values():
+                activation.faults |= {*taken.after.faults}
+        elif isinstance(came, PreEventHad | RecorderClosed):
+            self._recorder(taken.era.run, came)
 
     def ended(self, era: Era, state: State) -> None: ...
 
-    def _open(self, taken: Taken, opened: do.Open) -> None:
+    def _recorder(self, run: int, came: PreEventHad | RecorderClosed) -> None:
+        key = run, came.recording
+        activation = self._by_number.get(key)
+        if activation is None:
+            return
+        if isinstance(came, PreEventHad):
+            activation.had_us = came.had_us
+        elif not activation.recorder_said:
+            activation.recorder_said, activation.said_us = came.how, came.at_us
+            self._open.pop(key, None)
+
+    def _begin(self, taken: Taken, opened: do.Open) -> None:
         run, record = taken.era.run, taken.record
         activation = Activation(
             run=run,
+            seq=record.seq,
             opened=opened,
             wearer=taken.after.wearer,
-            retention_days=taken.era.policy.retention.days,
+            policy=taken.era.policy,
+            software=taken.era.epoch.boot.software,
             place=taken.place,
             utc=record.utc,
             clock_set=record.clock.synchronised,
+            faults={*taken.before.faults, *taken.after.faults},
         )
+        if (run, opened.at_us) in self.by_time:
+            what = f"two recordings were begun at {opened.at_us} µs of one boot"
+            self.findings.append(AuditFinding(kind="recording", place=taken.place, what=what, utc=record.utc))
         self.by_time[run, opened.at_us] = activation
-        self._by_number[run, opened.recording] = activation
+        self._by_number[run, opened.recording] = self._open[run, opened.recording] = activation
 
     def _more(self, run: int, decided: do.Command) -> None:
         activation = self._by_number.get((run, getattr(decided, "recording", 0)))
         if activation is None:
             return
-        match decided:
-            case do.Mark():
-                activation.deeds["marker"].add(decided.marked_us)
-            case do.Mute():
-                activation.deeds["muted"].add(decided.at_us)
-                activation.reasons["muted", decided.at_us] = decided.reason
-            case do.Unmute():
-                activation.deeds["unmuted"].add(decided.at_us)
-            case do.Pause():
-                activation.deeds["paused"].add(decided.at_us)
-                activation.reasons["paused", decided.at_us] = decided.reason
-            case do.Resume():
-                activation.deeds["resumed"].add(decided.at_us)
-            case do.Close():
-                activation.close = decided
-            case _:
-                pass
+        if isinstance(decided, do.Close):
+            activation.close = decided
+            return
+        deed = _decided(decided)
+        if deed is not None:
+            activation.deeds[deed] = decided.at_us
+            if isinstance(decided, do.Mute | do.Pause):
+                activation.reasons[deed] = decided.reason
+
+
+def _decided(decided: do.Command) -> Deed | None:
+    """What a decision leaves in a ledger."""
+    match decided:
+        case do.Mark():
+            return "marker", decided.marked_us
+        case do.Mute():
+            return "muted", decided.at_us
+        case do.Unmute():
+            return "unmuted", decided.at_us
+        case do.Pause():
+            return "paused", decided.at_us
+        case do.Resume():
+            return "resumed", decided.at_us
+        case do.Notice():
+            return "notice-given" if decided.given else "notice-not-given", decided.at_us
+        case do.Note():
+            stepped = decided.what == CLOCK_STEPPED
+            return f"{CLOCK_STEPPED} by {decided.value} µs" if stepped else decided.what, decided.at_us
+    return None
+
+
+def done(record: LedgerRecord) -> Deed | None:
+    """What a ledger's line says was done on a decision; None for all that the recorder writes by itself."""
+    if isinstance(record, Noted):
+        return None if record.what in OF_THE_RECORDER else (record.what, record.at_us)
+    if isinstance(record, ClockStep):
+        return f"{CLOCK_STEPPED} by {record.step_us} µs", record.at_us
+    if isinstance(record, Marker | Muted | Unmuted | Paused | Resumed):
+        return str(record.__struct_config__.tag), record.at_us
+    return None

@@ -229,7 +229,7 @@ class _Reader:
             self.broken(epoch.name, f"it is of the device {boot.device}, its journal of {statement.device}", boot.seq)
         if boot.certificate_sha256 != statement.certificate_sha256:
             self.broken(epoch.name, "its boot names another certificate than the agency's statement", boot.seq)
-        if any(isinstance(line.record, Step) for line in epoch.lines):
+        if any(isinstance(line.record, Step | RecordingBegun) for line in epoch.lines):
             self.history.findings.extend(self._policy(boot))
 
     def _policy(self, boot: Boot) -> Iterator[Finding]:

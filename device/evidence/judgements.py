@@ -33,7 +33,7 @@ _ORDER = (EXIT_ALTERED, EXIT_NOT_TRUSTED, EXIT_NO_POLICY, EXIT_EXTENT)
 Kind = Literal["content", "signer", "extent", "note", "machine", "policy", "key", "state", "step", "recording"]
 """What a finding bears on. `content`, `signer`, `extent`, `note`: as `verify` says them. `machine`: decided by a machine
 that this audit does not know. `policy`: a policy that is not at hand. `key`: sealed for others, as the policy says. `state`: a boot, or a change of the policy, does
-not begin where it must. `step`: a decision that the policy does not give. `recording`: a ledger that does not fit the
+not begin or end where it must, or its lines are out of order. `step`: a decision that the policy does not give. `recording`: a ledger that does not fit the
 decisions."""
 _EXITS: dict[Kind, int] = {
     "content": EXIT_ALTERED,

@@ -4,6 +4,7 @@ The ledgers' lines are read and checked, and what is private in them is opened; 
 those. Nothing found on a card raises.
 """
 
+import hashlib
 from pathlib import Path
 
 import msgspec
@@ -12,8 +13,9 @@ from cryptography import x509
 from device.errors import EvidenceError
 from device.evidence import layout, records
 from device.evidence.chain import ReadChain, never_whole
-from device.evidence.deeds import DEED_KINDS, Activation, Activations
+from device.evidence.deeds import Activation, Activations, done
 from device.evidence.documents import Identities
+from device.evidence.endings import BY_DECISION, Ledger, finding, together, why_no_recording
 from device.evidence.envelope import open_line
 from device.evidence.history import History
 from device.evidence.identity import p256_key
@@ -21,20 +23,24 @@ from device.evidence.judgements import AuditFinding, Kind, Told
 from device.evidence.reading import read_file, real_folder
 from device.evidence.records import (
     LedgerRecord,
-    Marker,
     Muted,
     Paused,
     RecordingClosed,
+    RecordingEnded,
     RecordingOpened,
-    Resumed,
     SealedContext,
-    Unmuted,
+    Segment,
+    Segments,
+    Software,
 )
 from device.evidence.recovery import MAX_LEDGER_BYTES, read_ledger
+from device.evidence.replay import Replayed
+from device.evidence.runs import run_ends
+from device.evidence.spans import WhatIsHeld, earliest_us
 from device.evidence.unsealing import ContextIdentity
 
-BY_DECISION = ("stopped", "shutdown")
-"""How a ledger closes when the machine decided it; all other ends are the recorder's own."""
+UNTOLD_US = 15_000_000
+"""So far, at most, a ledger reaches past the last line of a journal that has no end: what was decided by then is unknown."""
 
 
 class Matched(msgspec.Struct):
@@ -47,13 +53,14 @@ class Matched(msgspec.Struct):
 
 
 class Sources(msgspec.Struct, frozen=True):
-    """What a match needs. `runs`: the run of each journal file."""
+    """What a match needs, of the card and of its replay."""
 
     card: Path
     identities: Identities
     history: History
-    runs: dict[str, int]
+    replayed: Replayed
     activations: Activations
+    held: WhatIsHeld
     identity: ContextIdentity
 
 
@@ -70,24 +77,22 @@ def match(sources: Sources, names: list[str]) -> Matched:
     return matching.matched
 
 
-class _Ledger(msgspec.Struct, frozen=True):
-    """A recording whose first line can be believed. `deeds`: as in `Activation`."""
-
-    name: str
-    opened: RecordingOpened
-    closed: RecordingClosed | None
-    deeds: dict[str, set[int]]
-
-
 class _Matching:
     def __init__(self, sources: Sources) -> None:
         self.matched = Matched()
         self._given = sources
-        self._groups: dict[tuple[int, int], list[_Ledger]] = {}
+        self._groups: dict[tuple[int, int], list[Ledger]] = {}
+        self._not_audited: dict[str, list[str]] = {}
+        self._runs = run_ends(sources.history, sources.replayed.runs)
+        self._given_up = {
+            (epoch.statement.certificate_sha256, line.record.recording)
+            for epoch in sources.history.epochs
+            for line in epoch.lines
+            if isinstance(line.record, RecordingEnded) and line.record.how == "failed"
+        }
 
     def find(self, kind: Kind, name: str, what: str, utc: str = "") -> None:
-        place = f"{layout.recording_folder(name)}/{layout.LEDGER}"
-        self.matched.findings.append(AuditFinding(kind=kind, place=place, what=what, utc=utc))
+        self.matched.findings.append(finding(kind, name, what, utc))
 
     # -- one ledger -------------------------------------------------------------------------------------------------
 
@@ -107,8 +112,9 @@ class _Matching:
             what = f"it names the policy {opened.policy.id} {opened.policy.version}; its boot names another"
             self.find("recording", name, what, opened.utc)
         if epoch.name not in self._given.activations.epochs:
+            self._not_audited.setdefault(epoch.name, []).append(name)
             return
-        key = self._given.runs[epoch.name], opened.trigger_us
+        key = self._given.replayed.runs[epoch.name], opened.trigger_us
         self.matched.names.setdefault(key, []).append(name)
         activation = self._given.activations.by_time.get(key)
         if activation is None:
@@ -116,10 +122,26 @@ class _Matching:
             what = f"a recording with no activation: the journal has no start at {opened.trigger_us} µs of its boot"
             self.find("recording", name, what, opened.utc)
             return
-        ledger = _Ledger(name, opened, _closing(chain), self._deeds(name, chain, activation))
+        ledger = self._ledger(name, chain, opened)
         self._groups.setdefault(key, []).append(ledger)
         self._opening(ledger, activation)
-        self._end(ledger, activation)
+        self._deeds(ledger, activation)
+        self._segments(ledger, activation)
+        self._closing(ledger, activation)
+
+    def _ledger(self, name: str, chain: ReadChain[LedgerRecord], opened: RecordingOpened) -> Ledger:
+        last = chain.lines[-1].record
+        lines = [line.record for line in chain.lines]
+        return Ledger(
+            name=name,
+            chain=chain,
+            opened=opened,
+            closed=last if isinstance(last, RecordingClosed) else None,
+            segments=[segment for record in lines if isinstance(record, Segments) for segment in record.segments],
+            deeds={deed for record in lines if (deed := done(record)) is not None},
+            begun=self._given.history.told(opened.certificate_sha256, name).begun,
+            given_up=(opened.certificate_sha256, name) in self._given_up,
+        )
 
     def _read(self, name: str) -> ReadChain[LedgerRecord] | None:
         """The good lines of a ledger; None where it never began, or nothing of it can be believed."""
@@ -156,22 +178,37 @@ class _Matching:
 
     # -- a ledger and its activation --------------------------------------------------------------------------------
 
-    def _opening(self, ledger: _Ledger, activation: Activation) -> None:
+    def _opening(self, ledger: Ledger, activation: Activation) -> None:
         opened, decided = ledger.opened, activation.opened
-        said = opened.trigger, opened.pre_event.mode, opened.pre_event.asked_us
-        wanted = decided.trigger, decided.pre_event, decided.pre_event_asked_us
-        for what, ledger_says, journal_says in zip(
-            ("trigger", "pre-event mode", "pre-event asked (µs)"), said, wanted, strict=True
-        ):
+        first = opened.continues is None
+        said: dict[str, tuple[object, object]] = {
+            "trigger": (opened.trigger, decided.trigger),
+            "pre-event mode": (opened.pre_event.mode, decided.pre_event),
+            "pre-event asked (µs)": (opened.pre_event.asked_us, decided.pre_event_asked_us),
+            "pre-event had (µs)": (
+                opened.pre_event.had_us,
+                max(0, decided.at_us - opened.video.base_us) if first else 0,
+            ),
+            "software": (_in_words(opened.software), _in_words(activation.software)),
+        }
+        recipients = activation.policy.recipients.footage
+        if recipients:
+            digest = hashlib.sha256("\n".join(recipients).encode()).hexdigest()
+            said["recipients"] = (opened.recipients_sha256, len(opened.recipients)), (digest, len(recipients))
+        for what, (ledger_says, journal_says) in said.items():
             if ledger_says != journal_says:
                 self._differs(ledger, what, ledger_says, journal_says)
-        if decided.pre_event == "off" and opened.continues is None and opened.video.base_us < decided.at_us:
-            early_us = decided.at_us - opened.video.base_us
-            what = f"its first frame is {early_us} µs from before the start, where nothing from before may be recorded"
+        if opened.journal.seq < activation.seq:
+            what = f"it starts from line {opened.journal.seq} of the journal, before its activation was there"
+            self.find("recording", ledger.name, what, opened.utc)
+        early_us = earliest_us(activation) - opened.video.base_us
+        if early_us > 0:
+            what = f"its first frame is {early_us} µs from before any of it might be recorded"
             self.find("recording", ledger.name, what, opened.utc)
         wearer = activation.wearer
         self._private(
             ledger,
+            activation,
             opened.context,
             {
                 "category": decided.category,
@@ -181,47 +218,71 @@ class _Matching:
                 "role": wearer.role,
                 "unit": wearer.unit,
                 "shift": wearer.shift,
-                "retention_days": str(activation.retention_days),
+                "retention_days": str(activation.policy.retention.days),
             },
         )
 
-    def _end(self, ledger: _Ledger, activation: Activation) -> None:
-        closed, decided = ledger.closed, activation.close
-        if closed is None or closed.how not in BY_DECISION:
-            return
-        if decided is None:
-            self.find("recording", ledger.name, f"it was closed ({closed.how}) without a decision", closed.utc)
-            return
-        if (closed.how, closed.end_us) != (decided.how, decided.to_us):
-            said, wanted = f"{closed.how} at {closed.end_us} µs", f"{decided.how} at {decided.to_us} µs"
-            self._differs(ledger, "end", said, wanted)
-        self._private(ledger, closed.context, {"reason": decided.reason})
-
-    def _deeds(self, name: str, chain: ReadChain[LedgerRecord], activation: Activation) -> dict[str, set[int]]:
-        """What the ledger holds of markers, mutes and pauses; each must have been decided."""
-        deeds: dict[str, set[int]] = {kind: set() for kind in DEED_KINDS}
-        for line in chain.lines:
+    def _deeds(self, ledger: Ledger, activation: Activation) -> None:
+        """What was done in a recording: each of it must have been decided."""
+        run = self._runs[activation.run]
+        for line in ledger.chain.lines:
             record = line.record
-            if not isinstance(record, Marker | Muted | Unmuted | Paused | Resumed):
+            deed = done(record)
+            if deed is None:
                 continue
-            kind = str(record.__struct_config__.tag)
-            deeds[kind].add(record.at_us)
-            if record.at_us not in activation.deeds[kind]:
-                what = f"line {record.seq}: {kind} at {record.at_us} µs, which the journal does not decide"
-                self.find("recording", name, what, record.utc)
+            if deed not in activation.deeds:
+                what = f"line {record.seq}: {deed[0]} at {deed[1]} µs, which the journal does not decide"
+                lost = not run.clean and record.boot_us > run.last_us
+                self.find("extent" if lost else "recording", ledger.name, what, record.utc)
             elif isinstance(record, Muted | Paused):
-                reason = activation.reasons.get((kind, record.at_us), "")
-                self._private_of(name, record.context, {"reason": reason}, record.utc)
-        return deeds
+                self._private(ledger, activation, record.context, {"reason": activation.reasons.get(deed, "")})
 
-    def _private(self, ledger: _Ledger, context: SealedContext | None, wanted: dict[str, str | bool]) -> None:
-        self._private_of(ledger.name, context, wanted, ledger.opened.utc)
+    def _segments(self, ledger: Ledger, activation: Activation) -> None:
+        """What the segments say they hold might be held; nothing follows the line that closes a ledger."""
+        opened, closed = ledger.opened, ledger.closed
+        rate_hz = 0 if opened.audio is None else opened.audio.sample_rate_hz
+        run = self._runs[activation.run]
+        told: list[Segment] = []
+        untold: list[Segment] = []
+        for segment in ledger.segments:
+            spans = [span for span in (segment.video, segment.audio) if span is not None]
+            past_us = max((span.last_us for span in spans), default=0) - run.last_us
+            (untold if not run.clean and 0 < past_us <= UNTOLD_US else told).append(segment)
+        kinds: tuple[tuple[Kind, list[Segment]], ...] = ("recording", told), ("extent", untold)
+        for kind, segments in kinds:
+            for what in self._given.held.beyond(activation, segments, rate_hz):
+                self.find(kind, ledger.name, what, opened.utc)
+        if closed is not None and closed.how != "continued":
+            spans = [span for segment in ledger.segments for span in (segment.video, segment.audio) if span is not None]
+            late_us = max((span.last_us for span in spans), default=0) - closed.end_us
+            if late_us >= 0 and spans:
+                self.find("recording", ledger.name, f"it holds something from {late_us} µs after its end", closed.utc)
+        for line in ledger.chain.lines[:-1]:
+            if isinstance(line.record, RecordingClosed):
+                what = f"line {line.record.seq} closes it, and is not its last"
+                self.find("recording", ledger.name, what, line.record.utc)
 
-    def _private_of(self, name: str, context: SealedContext | None, wanted: dict[str, str | bool], utc: str) -> None:
+    def _closing(self, ledger: Ledger, activation: Activation) -> None:
+        """The reason that is sealed beside an end."""
+        closed, decided = ledger.closed, activation.close
+        if closed is None or closed.how == "continued":
+            return
+        if closed.how not in BY_DECISION:
+            self._private(ledger, activation, closed.context, {"reason": closed.how})
+        elif decided is not None:
+            self._private(ledger, activation, closed.context, {"reason": decided.reason})
+
+    def _private(
+        self, ledger: Ledger, activation: Activation, context: SealedContext | None, wanted: dict[str, str | bool]
+    ) -> None:
         """What is sealed in a ledger is what the journal's decision says."""
+        name, utc = ledger.name, ledger.opened.utc
         if context is None:
             self.find("recording", name, f"it does not say its {', '.join(wanted)}", utc)
             return
+        why = self._given.replayed.sealed_for.why_not(activation.run, activation.policy, context)
+        if why:
+            self.find("recording", name, why, utc)
         try:
             facts = self._given.identity.facts(context)
         except EvidenceError as failure:
@@ -233,7 +294,7 @@ class _Matching:
                 what = f"its {key} is {said.get(key)!r}; the journal decided {wanted.get(key)!r}"
                 self.find("recording", name, what, utc)
 
-    def _differs(self, ledger: _Ledger, what: str, said: object, wanted: object) -> None:
+    def _differs(self, ledger: Ledger, what: str, said: object, wanted: object) -> None:
         self.find("recording", ledger.name, f"its {what} is {said}; the journal decided {wanted}", ledger.opened.utc)
 
     # -- activations and their ledgers ------------------------------------------------------------------------------
@@ -241,37 +302,23 @@ class _Matching:
     def end(self) -> None:
         for key, activation in self._given.activations.by_time.items():
             ledgers = self._groups.get(key, [])
+            run = self._runs[activation.run]
             if ledgers:
-                self._together(ledgers, activation)
+                self.matched.findings.extend(together(ledgers, activation, run))
             elif key not in self.matched.names:
-                self._without_recording(activation)
+                seen_us = self._given.held.seen_us(activation, run.last_us)
+                self._without_recording(activation, *why_no_recording(activation, run, seen_us))
 
-    def _together(self, ledgers: list[_Ledger], activation: Activation) -> None:
-        """One recording, or several of which each continues one before; what was decided is in one of them."""
-        firsts = [ledger for ledger in ledgers if ledger.opened.continues is None]
-        for ledger in firsts[1:]:
-            self.find("recording", ledger.name, "a second recording of one activation", ledger.opened.utc)
-        last = ledgers[-1]
-        if last.closed is None or last.closed.how not in BY_DECISION:
-            return
-        for kind in DEED_KINDS:
-            held = set[int]().union(*(ledger.deeds[kind] for ledger in ledgers))
-            for at_us in sorted(activation.deeds[kind] - held):
-                what = f"the journal decided {kind} at {at_us} µs, which it does not hold"
-                self.find("recording", last.name, what, last.opened.utc)
+        for epoch, names in self._not_audited.items():
+            kind = self._given.replayed.not_replayed.get(epoch, "state")
+            what = f"not audited: {len(names)} recordings that start from it, {names[0]} first"
+            place = layout.epoch_file(epoch)
+            self.matched.findings.append(AuditFinding(kind=kind, place=place, what=what))
 
-    def _without_recording(self, activation: Activation) -> None:
+    def _without_recording(self, activation: Activation, why: str, kind: Kind) -> None:
         """Nothing of it became durable: the camera gave nothing, or the power went; else it was taken away."""
-        said = activation.recorder_said
-        if said == "empty":
-            why = "no frame came from the camera"
-        elif not said and not self._ended_cleanly(activation.run):
-            why = "the power went before its first second was durable, or it has only just begun"
-        else:
-            why = "its recording is not on the card, and nothing tells why"
-            what = f"an activation with no recording: {why}"
-            finding = AuditFinding(kind="recording", place=activation.place, what=what, utc=activation.utc)
-            self.matched.findings.append(finding)
+        what = f"an activation with no recording: {why}"
+        self.matched.findings.append(AuditFinding(kind=kind, place=activation.place, what=what, utc=activation.utc))
         told = Told(
             place=activation.place,
             utc=activation.utc,
@@ -280,9 +327,9 @@ class _Matching:
         )
         self.matched.without_recording.append(told)
 
-    def _ended_cleanly(self, run: int) -> bool:
-        epochs = [epoch for epoch in self._given.history.epochs if self._given.runs[epoch.name] == run]
-        return bool(epochs) and epochs[-1].stopped
+
+def _in_words(software: Software) -> str:
+    return f"{software.version}, {software.machine}, configuration {software.configuration_sha256[:12]}…"
 
 
 def _certificate(data: bytes, identities: Identities) -> x509.Certificate:
@@ -294,8 +341,3 @@ def _certificate(data: bytes, identities: Identities) -> x509.Certificate:
     if certificate is None:
         raise EvidenceError(f"the certificate {layout.certificate_file(first.certificate_sha256)} is missing")
     return certificate
-
-
-def _closing(chain: ReadChain[LedgerRecord]) -> RecordingClosed | None:
-    last = chain.lines[-1].record
-    return last if isinstance(last, RecordingClosed) else None

@@ -271,13 +271,16 @@ class Recorder:
 
     def _take_orders(self, now_us: int) -> bool:
         """Carry out what needs no frames; True when the journal must be durable before anything else: a ledger says
-        nothing that was decided before the journal holds the decision (E9). What was ordered under a policy that the card does not know yet waits until it does."""
+        nothing that was decided before the journal holds the decision (E9). What was ordered under a policy that the
+        card does not know yet waits until it does. Nothing follows the journal's last line."""
         urgent = False
         while self._orders:
             order = self._orders[0]
             if isinstance(order, PolicyOrder) and not self._change_policy(order, now_us):
                 return urgent
             self._orders.popleft()
+            if self._end_said:
+                continue
             if isinstance(order, JournalOrder):
                 self._journal.add(self._with_context(order.record, order.private))
                 self._last_ticket = order.ticket

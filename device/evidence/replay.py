@@ -17,13 +17,19 @@ from device.evidence.history import Epoch, History
 from device.evidence.identity import parse_utc
 from device.evidence.judgements import AuditFinding, Kind
 from device.evidence.policies import Policies
-from device.evidence.records import Boot, Record, Step
+from device.evidence.records import Boot, Record, SealedContext, Step, Stopped
+from device.evidence.runs import CLEAN, untrusted
 from device.evidence.steps import PRIVATE_WORDS, public_step, whole_step
-from device.evidence.unsealing import ContextIdentity
+from device.evidence.unsealing import ContextIdentity, SealedFor
 from device.policy.inputs import Input, Tick
 from device.policy.machine import MACHINE_VERSION, next_deadline_us, step
 from device.policy.model import Policy
 from device.policy.state import Commands, State, at_rest, initial_state, under
+
+OVERDUE_US = 2_000_000
+"""So long after a deadline, at most, its line is there."""
+HELD_BACK_US = 60_000_000
+"""So long, at most, a card that answers holds up what is to become durable."""
 
 Advancing = Callable[[int, int], None]
 """Called with how many lines are done, and of how many."""
@@ -75,10 +81,13 @@ class Watcher(Protocol):
 
 
 class Replayed(msgspec.Struct):
-    """What came of it. `runs`: of every journal file, the run that it belongs to."""
+    """What came of it. `runs`: of every journal file, the run that it belongs to. `not_replayed`: of those that could not
+    be replayed, the kind of what is missing."""
 
     findings: list[AuditFinding] = msgspec.field(default_factory=list)
     runs: dict[str, int] = msgspec.field(default_factory=dict)
+    not_replayed: dict[str, Kind] = msgspec.field(default_factory=dict)
+    sealed_for: SealedFor = msgspec.field(default_factory=SealedFor)
     epochs: int = 0
 
 
@@ -90,7 +99,7 @@ def replay(
     advance: Advancing = unseen,
 ) -> Replayed:
     """Replay a card's whole history; `UsageError` when the identity opens nothing of it."""
-    replayer = _Replayer(policies, identity, watchers)
+    replayer = _Replayer(policies, identity, watchers, untrusted(history))
     total, done = sum(len(epoch.lines) for epoch in history.epochs), 0
     for epoch in history.epochs:
         replayer.begin(epoch)
@@ -100,6 +109,7 @@ def replay(
             done += 1
             advance(done, total)
         replayer.end()
+    replayer.run_over()
     identity.check()
     return replayer.result
 
@@ -112,8 +122,12 @@ def place_of(epoch: Epoch, record: Record) -> str:
 class _Replayer:
     """`_state` is the machine's, None while it is not known; `_era` None while an epoch can't be replayed."""
 
-    def __init__(self, policies: Policies, identity: ContextIdentity, watchers: tuple[Watcher, ...]) -> None:
+    def __init__(
+        self, policies: Policies, identity: ContextIdentity, watchers: tuple[Watcher, ...], untrusted: set[int]
+    ) -> None:
         self.result = Replayed()
+        self._untrusted = untrusted
+        self._sealed_otherwise: set[str] = set()
         self._policies = policies
         self._identity = identity
         self._watchers = watchers
@@ -131,18 +145,22 @@ class _Replayer:
     # -- an epoch ---------------------------------------------------------------------------------------------------
 
     def begin(self, epoch: Epoch) -> None:
-        self._epoch, boot = epoch, epoch.boot
-        anew = boot.reason == "start" or self._before is None or self._before.chain != epoch.chain
-        if anew:
+        boot, before = epoch.boot, self._before
+        same = before is not None and before.chain == epoch.chain and before.boot.boot == boot.boot
+        if boot.reason == "start" or not same:
+            self.run_over()
             self._run += 1
             self._state = None
+        self._epoch = epoch
         self.result.runs[epoch.name] = self._run
-        self._check_policy_order(boot)
         self._era = self._era_of(epoch)
         if self._era is None:
             self._state = None
         else:
+            self._check_change(boot, same=same)
             self._state = self._first_state(boot, self._era.policy)
+            if self._state is None:
+                self.result.not_replayed[epoch.name] = "state"
         self._before = epoch
         if self._era is not None and self._state is not None:
             self.result.epochs += 1
@@ -150,50 +168,93 @@ class _Replayer:
                 watcher.began(self._era, self._state)
 
     def end(self) -> None:
-        if self._era is not None and self._state is not None:
-            for watcher in self._watchers:
-                watcher.ended(self._era, self._state)
+        """An epoch's last line. What says that it ended as asked needs a machine that has finished."""
+        if self._era is None or self._state is None:
+            return
+        last = self._epoch.lines[-1].record
+        if isinstance(last, Stopped) and last.reason == CLEAN and not self._state.finished:
+            self._find("state", "it ends as if shutdown had been asked for and all were closed; that is not so", last)
+        for watcher in self._watchers:
+            watcher.ended(self._era, self._state)
+
+    def run_over(self) -> None:
+        """At the end of a run: what time alone had decided well before its last line must have its own. Of the lines that
+        became durable together as the power went, the last may be lost; they were not held back for long."""
+        if self._era is None or self._state is None:
+            return
+        lines = self._epoch.lines
+        last = lines[-1].record
+        durable = next((line.record for line in reversed(lines) if line.record.seq <= last.durable), None)
+        if isinstance(last, Stopped):
+            self._overdue(last, OVERDUE_US)
+        elif durable is None or not self._overdue(durable, OVERDUE_US):
+            self._overdue(last, HELD_BACK_US)
+
+    def _overdue(self, line: Record, slack_us: int) -> bool:
+        assert self._era is not None, "asked of what is replayed"
+        assert self._state is not None, "asked of what is replayed"
+        due_us = next_deadline_us(self._state, self._era.policy)
+        if due_us is None or due_us + slack_us >= line.boot_us:
+            return False
+        if slack_us == HELD_BACK_US and "storage" in self._state.faults:
+            return False
+        _, decided = step(self._state, Tick(at_us=line.boot_us - slack_us), self._era.policy)
+        if decided:
+            self._find("state", f"what was due at {due_us} µs has no line, and the boot went on", line)
+        return bool(decided)
+
+    def _skip(self, kind: Kind, what: str) -> None:
+        """This epoch can't be replayed; no recording that starts from it counts as audited."""
+        self.result.not_replayed[self._epoch.name] = kind
+        if what:
+            self._find(kind, f"not audited: {what}")
 
     def _era_of(self, epoch: Epoch) -> Era | None:
-        """What is needed to replay an epoch, if it is at hand. One in which nothing was decided needs nothing."""
+        """What is needed to replay an epoch, if it is at hand."""
         boot = epoch.boot
-        decides = any(isinstance(line.record, Step) for line in epoch.lines)
+        if epoch.chain in self._untrusted:
+            self._skip("signer", "")
+            return None
         if boot.software.machine != MACHINE_VERSION:
-            what = (
-                f"not audited: {boot.software.machine} decided here, and this release knows {MACHINE_VERSION}; "
-                "audit with the release that knows it"
-            )
-            self._find("machine", what)
+            what = f"{boot.software.machine} decided here, and this release knows {MACHINE_VERSION}"
+            self._skip("machine", f"{what}; audit with the release that knows it")
             return None
         bundle = self._policies.find(boot.policy)
         if bundle is None:
-            if decides:
-                self._find("policy", f"not audited: {self._policies.why_missing(boot.policy)}")
+            self._skip("policy", self._policies.why_missing(boot.policy))
             return None
         sealed_for = bundle.policy.recipients.context
         if sealed_for and not self._identity.is_one_of(sealed_for):
-            what = (
-                f"not audited: {boot.policy.id} {boot.policy.version} has names and places sealed for other recipients; "
-                "give the --context-identity of one of those that it names"
-            )
-            self._find("key", what)
+            what = f"{boot.policy.id} {boot.policy.version} has names and places sealed for other recipients"
+            self._skip("key", f"{what}; give the --context-identity of one of those that it names")
+            return None
+        if not sealed_for and self._is_for_others(epoch):
+            what = "names and places are sealed for other recipients throughout this epoch"
+            self._skip("key", f"{what}; give the --context-identity of one whom the device's configuration names")
             return None
         return Era(epoch, self._run, bundle.policy)
 
-    def _check_policy_order(self, boot: Boot) -> None:
-        """A policy changes only where the journal says so, and only to a newer one."""
+    def _is_for_others(self, epoch: Epoch) -> bool:
+        """Whether all that is sealed here is for others. The configuration of a device says for whom, and devices of one
+        agency may have several auditors."""
+        contexts = [getattr(line.record, "context", None) for line in epoch.lines]
+        sealed = [context for context in contexts if context is not None]
+        return bool(sealed) and all(self._identity.is_for_others(context) for context in sealed)
+
+    def _check_change(self, boot: Boot, *, same: bool) -> None:
+        """A policy changes only within a boot, where the journal says so, and only to a newer one."""
         before = self._before
-        if before is None or before.chain != self._epoch.chain:
+        if boot.reason == "start":
+            return
+        if before is None or not same:
+            self._find("state", f"it goes on ({boot.reason}) where no epoch of the same boot is before it")
             return
         was, is_now = before.boot.policy, boot.policy
         if boot.reason == "write-failed" and is_now != was:
             self._find("state", f"the policy changed from {was.id} {was.version} without a record of the change")
         elif boot.reason == "policy-changed" and is_now.version <= was.version:
-            self._find(
-                "state", f"the policy changed from version {was.version} to {is_now.version}, which is not newer"
-            )
-        elif is_now.version < was.version:
-            self._find("note", f"an older policy than before: version {is_now.version} after {was.version}")
+            what = f"the policy changed from version {was.version} to {is_now.version}, which is not newer"
+            self._find("state", what)
 
     def _first_state(self, boot: Boot, policy: Policy) -> State | None:
         said = self._said_state(boot)
@@ -215,6 +276,9 @@ class _Replayer:
         """Where a changed policy begins: nothing may be open, and what was known must still hold."""
         known = self._state
         if known is None:
+            if self._before is not None and self._before.name in self.result.not_replayed:
+                kind = self.result.not_replayed[self._before.name]
+                self._find(kind, "in what state it must begin is not known: the epoch before it was not audited")
             if said is None or said.zone not in policy.zones or not at_rest(said) or under(said, policy) != said:
                 self._find("state", "not audited: in what state the new policy begins is not known")
                 return None
@@ -237,6 +301,7 @@ class _Replayer:
         if boot.context is None:
             self._find("state", "it does not say in what state it begins")
             return None
+        self._check_sealed(boot.context, boot)
         try:
             return msgspec.json.decode(str(self._identity.facts(boot.context).get("state")), type=State)
         except (EvidenceError, msgspec.MsgspecError, ValueError, RecursionError) as failure:
@@ -251,6 +316,8 @@ class _Replayer:
             return
         came, recorded, problem = self._whole(record)
         sealed = bool(problem)
+        if record.context is not None:
+            self._check_sealed(record.context, record)
         at_us = record.effective_us
         known = Tick(at_us=at_us) if came is None else came
         if at_us > max(known.at_us, state.now_us):
@@ -262,6 +329,14 @@ class _Replayer:
         taken = Taken(era, record, came, recorded, state, after, expected, problem, sealed)
         for watcher in self._watchers:
             watcher.took(taken)
+
+    def _check_sealed(self, context: SealedContext, record: Record) -> None:
+        """Once an epoch, what is sealed for more or for fewer than it should be."""
+        assert self._era is not None, "only what is replayed is opened"
+        why = self.result.sealed_for.why_not(self._run, self._era.policy, context)
+        if why and self._epoch.name not in self._sealed_otherwise:
+            self._sealed_otherwise.add(self._epoch.name)
+            self._find("step", why, record)
 
     def _whole(self, record: Step) -> tuple[Input | None, Commands, str]:
         """Input and decisions as they were; where they can't be opened, what is public of them, and why."""

@@ -17,6 +17,9 @@ import msgspec
 from device.media.frames import CaptureFlags, Frame, ParameterSets, parameter_sets
 from device.media.held import Claim, Gop, Refusal, overlapping
 
+LATE_US = 10_000_000
+"""What was captured so long ago may still be delivered, and is judged by what the policy said then."""
+
 
 class Ring:
     """Whole GOPs of video and their audio, bounded by time and by bytes.
@@ -295,7 +298,7 @@ class Ring:
         told_from = min([held_from, *(claim.next_video for claim in self._claims)])
         while self._refusals and self._refusals[0].last_number < told_from:
             self._refusals.popleft()
-        while len(self._timeline) > 1 and self._timeline[1][0] < oldest_us:
+        while len(self._timeline) > 1 and self._timeline[1][0] < oldest_us - LATE_US:
             self._timeline.pop(0)
 
     def _claimed(self, gop: Gop) -> bool:
