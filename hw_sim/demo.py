@@ -21,10 +21,12 @@ from rich.table import Table
 from device.clock import BootClock, Latch
 from device.errors import BodycamError, EvidenceError, UsageError
 from device.evidence import layout
+from device.evidence.audit import audit
 from device.evidence.identity import load_anchors
 from device.evidence.opening import Identity, check_plaintext, write_mp4
 from device.evidence.records import RecordingOpened, Segment
-from device.evidence.verdicts import CardVerdict, Finding, RecordingVerdict
+from device.evidence.unsealing import ContextIdentity
+from device.evidence.verdicts import EXIT_EXTENT, CardVerdict, Finding, RecordingVerdict
 from device.evidence.verify import Opener, Progressing, verify
 from device.service.status import Status, read_status
 from hw_sim import pattern
@@ -187,6 +189,7 @@ def _show(console: Console, bench: Bench) -> int:
 
     with console.status("verifying and exporting"):
         verdict = verify(bench.card, load_anchors(bench.trust), opener=Opener(keep))
+        audited = audit(bench.card, load_anchors(bench.trust), (), ContextIdentity(bench.context_identity))
         (bench.root / "export").mkdir()
         exported = {name: _export(bench, name, *known[name], identity) for name in known}
     console.print(_table(verdict, exported))
@@ -194,6 +197,7 @@ def _show(console: Console, bench: Bench) -> int:
         console.print(f"  {finding.place}: {finding.what}", style="dim", highlight=False)
     bodycam = Path(sys.executable).with_name("bodycam")
     for what, where in (
+        ("its policy", f"audited: {audited.steps_conforming} of {audited.steps} steps that decided something conform"),
         ("the card", bench.card),
         ("the videos", f"{bench.root / 'export'} (sound begins at the press: the policy keeps none from before)"),
         ("verify it", f"{bodycam} verify {bench.card} --trust {bench.trust}"),
@@ -202,7 +206,7 @@ def _show(console: Console, bench: Bench) -> int:
     good = [r.answers.extent for r in verdict.recordings] == ["closed", "power-loss", "closed"]
     altered = any(r.exit_status == 1 for r in verdict.recordings)
     whole = all(e.missing == sum(r.missing.values()) for e, r in _pairs(verdict, exported))
-    if good and whole and not altered:
+    if good and whole and not altered and audited.exit_status == EXIT_EXTENT:
         console.print(
             "[green]as it must be[/]: two recordings intact, one ended by the power cut, every frame accounted for"
         )
