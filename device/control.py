@@ -157,7 +157,7 @@ class Control:
         return NEVER_US if due_us is None else due_us
 
     def _take_policy(self) -> None:
-        """A policy changes between recordings, never inside one: what the old one let be held goes with it."""
+        """A policy changes between recordings, never inside one. What it no longer lets be held is let go."""
         if not self._offered or self._mailbox or not at_rest(self.state):
             return
         offered = self._offered.popleft()
