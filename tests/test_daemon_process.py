@@ -172,11 +172,7 @@ def _refused(config: Path) -> tuple[int, str]:
         ("bitrate_bps = 150000", "bitrate_bps = 25000000", ["ring.cap_mib", "raise ring.cap_mib"]),
         ('key = "device.key"', 'key = "absent.key"', ["absent.key", "No such file"]),
         ('key = "device.key"', 'key = "device.der"', ["device.der", "private key"]),
-        (
-            'certificate = "device.der"',
-            'certificate = "provisioner.der"',
-            ["provisioning.jsonl", "another certificate"],
-        ),
+        ('certificate = "device.der"', 'certificate = "provisioner.der"', ["provisioner.der", "role ledger", "agency"]),
         ('path = "../card"', 'path = "../elsewhere"', ["card.path", "elsewhere", "mount"]),
         ('footage = ["age1', 'footage = ["xage1', ["recipients.footage", "age1"]),
         ('bundle = "policy.bundle"', 'bundle = "none.bundle"', ["none.bundle", "no such file", "hand in a bundle"]),
