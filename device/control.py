@@ -23,7 +23,6 @@ from device.evidence.recorder import (
     NoteOrder,
     OpenOrder,
     PolicyOrder,
-    PrivateFacts,
     Recorder,
     StageOrder,
 )
@@ -39,7 +38,7 @@ from device.evidence.records import (
     Resumed,
     Unmuted,
 )
-from device.evidence.steps import public_step
+from device.evidence.steps import PrivateFacts, public_step
 from device.media.frames import CaptureFlags
 from device.media.held import Claim
 from device.media.ring import Ring

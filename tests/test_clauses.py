@@ -502,7 +502,7 @@ def test_field_6_a_mute_ends_by_itself_and_is_reminded() -> None:
 def recorded(tmp_path_factory: pytest.TempPathFactory) -> Bench:
     bench = make_bench(tmp_path_factory.mktemp("clauses") / "bench")
     (bench.root / "device" / "assignment.toml").write_text(
-        'officer = "4711"\nrole = "officer"\nunit = "school-unit"\nshift = "day-1"\n', "utf-8"
+        'officer = "badge-4711"\nrole = "officer"\nunit = "school-unit"\nshift = "day-1"\n', "utf-8"
     )
     device = VirtualDevice(bench)
     device.boot()
@@ -525,9 +525,9 @@ def test_r23_a_retention_hint_travels_sealed_in_the_record(recorded: Bench) -> N
     assert isinstance(opened, RecordingOpened)
     facts = unsealed(recorded, opened.context)
     assert facts["retention_days"] == str(policy("first").retention.days)
-    assert (facts["officer"], facts["unit"], facts["zone"]) == ("4711", "school-unit", "street")
+    assert (facts["officer"], facts["unit"], facts["zone"]) == ("badge-4711", "school-unit", "street")
     for path in (recorded.card / "journal").iterdir():
-        assert b"4711" not in b"".join(open_line(line).payload for line in path.read_bytes().splitlines())
+        assert b"badge-4711" not in b"".join(open_line(line).payload for line in path.read_bytes().splitlines())
 
 
 def test_r29_any_signer_signs() -> None:

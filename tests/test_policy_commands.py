@@ -200,19 +200,19 @@ def test_diff_tells_an_entry_whole_to_people_and_programs(
 ) -> None:
     document = content("dc")
     file = tmp_path / "more.toml"
-    file.write_bytes(toml(changed(document, ("zones", "library"), document["zones"]["street"])))
+    file.write_bytes(toml(changed(document, ("zones", "gym"), document["zones"]["street"])))
     given = ("dc", str(file)) if way == "new" else (str(file), "dc")
     assert run("diff", *given) == 0
     first, *rest = capsys.readouterr().out.splitlines()
-    assert first.startswith(f"The zone library is {way}: ")
+    assert first.startswith(f"The zone gym is {way}: ")
     assert len(rest) == len(document["zones"]["street"]) - 2
     assert all(line.startswith("  ") for line in rest)
     assert run("diff", *given, "--json") == 0
     keys = [difference["key"] for difference in json.loads(capsys.readouterr().out)]
-    assert keys[0] == "zones.library"
-    assert {f"zones.library.{key}" for key in document["zones"]["street"]} - set(keys) == {
-        "zones.library.title",
-        "zones.library.source",
+    assert keys[0] == "zones.gym"
+    assert {f"zones.gym.{key}" for key in document["zones"]["street"]} - set(keys) == {
+        "zones.gym.title",
+        "zones.gym.source",
     }
 
 

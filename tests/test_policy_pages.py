@@ -359,12 +359,12 @@ def test_what_a_new_entry_does_is_said_whatever_it_is(table: str) -> None:
 
 def test_a_new_zone_with_sound_before_a_start_says_so() -> None:
     document = content("boston-school-unit")
-    library = {**document["zones"]["school"], "title": "Library", "pre_event": "video+audio", "entry": "go-on"}
-    after = msgspec.convert(changed(document, ("zones", "library"), library), Policy)
+    gym = {**document["zones"]["school"], "title": "Gym", "pre_event": "video+audio", "entry": "go-on"}
+    after = msgspec.convert(changed(document, ("zones", "gym"), gym), Policy)
     found = {each.key: each.text for each in differences(policy("boston-school-unit"), after)}
-    assert found["zones.library.pre_event"] == "What is held in library before a start is pictures and sound."
-    assert found["zones.library.start"] == "In library a start is allowed."
-    assert found["zones.library.override"] == "A denied start in library is one that the emergency hold overrides."
+    assert found["zones.gym.pre_event"] == "What is held in gym before a start is pictures and sound."
+    assert found["zones.gym.start"] == "In gym a start is allowed."
+    assert found["zones.gym.override"] == "A denied start in gym is one that the emergency hold overrides."
 
 
 def test_a_conflict_that_comes_goes_changes_or_moves_is_said() -> None:

@@ -11,7 +11,7 @@ from hw_sim.virtual import VirtualDevice
 from tests.benches import make_bench, policy_document, recordings
 
 PRIVATE = (
-    b"4711", b"school-unit", b"day-shift", b'"officer-of-schools"', b"school", b"private", b"officer-discretion",
+    b"badge-4711", b"school-unit", b"day-shift", b'"officer-of-schools"', b"school", b"private", b"officer-discretion",
     b"imminent-threat", b"use-of-force", b"sensitive-information", b"person-request", b"zone-denies",
     b"unexplained", b"justify-or-exit", b"count-", b'"reasons"', b'"function"',
 )  # fmt: skip
@@ -23,7 +23,7 @@ def day(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> tuple[Bench, str]:
     caplog.set_level(logging.DEBUG)
     bench = make_bench(tmp_path / "bench", audio=False)
     bench.assignment.write_text(
-        'officer = "4711"\nrole = "officer-of-schools"\nunit = "school-unit"\nshift = "day-shift"\n', "utf-8"
+        'officer = "badge-4711"\nrole = "officer-of-schools"\nunit = "school-unit"\nshift = "day-shift"\n', "utf-8"
     )
     device = VirtualDevice(bench)
     device.boot()

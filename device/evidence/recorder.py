@@ -34,6 +34,7 @@ from device.evidence.records import (
 from device.evidence.recovery import next_counter, recover, unfinished
 from device.evidence.seal import Sealer
 from device.evidence.segmenter import Cut, Segmenter
+from device.evidence.steps import PrivateFacts
 from device.evidence.store import Documents, Reserve
 from device.evidence.writer import GROUP_LIMIT, Facts, LedgerBrokenError, Opening, RecordingWriter
 from device.media.held import Claim
@@ -50,8 +51,6 @@ POLL_US = 100_000
 
 
 _ENDED_HOW = {"closed": "closed", "recovered": "recovered", "recovered-before": "recovered", "damaged": "damaged"}
-
-PrivateFacts = dict[str, str | bool]
 
 
 def state_facts(state: State) -> PrivateFacts:

@@ -23,10 +23,12 @@ _Said = TypeVar("_Said", Input, do.Command)
 _INPUT = msgspec.json.Decoder(Input | None)
 _DECISIONS = msgspec.json.Decoder(tuple[do.Command, ...])
 
-Facts = dict[str, str | bool]
+PrivateFacts = dict[str, str | bool]
 
 
-def public_step(came: Input | None, effective_us: int, decisions: tuple[do.Command, ...]) -> tuple[Step, Facts | None]:
+def public_step(
+    came: Input | None, effective_us: int, decisions: tuple[do.Command, ...]
+) -> tuple[Step, PrivateFacts | None]:
     """The journal's line for a step, and the facts to seal beside it; None where nothing is private."""
     said = [thing for thing in (came, *decisions) if thing is not None]
     if not any(map(_is_private, said)):
