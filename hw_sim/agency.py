@@ -1,5 +1,5 @@
-"""A demonstration agency: a CA, a provisioner, one who signs policies, a device's certificate and keys, made at run time
-for a bench.
+"""A demonstration agency: a CA, a provisioner, those who sign policies, receipts and exports, a device's certificate and
+keys, made at run time for a bench.
 
 Never for a real device: the keys are plain files. The private halves that open footage and context are written beside
 the public ones, in a folder of their own, as an agency would keep them off the device.
@@ -90,6 +90,8 @@ class Agency:
         self.ca = self._self_signed()
         self.provisioner = self.issue(f"{name} provisioner", Role.PROVISIONING)
         self.policy_signer = self.issue(f"{name} policies", Role.POLICY)
+        self.receiver = self.issue(f"{name} evidence store", Role.RECEIPT)
+        self.exporter = self.issue(f"{name} custodian", Role.EXPORT)
         self.footage = pyrage.x25519.Identity.generate()
         self.context = pyrage.x25519.Identity.generate()
 
@@ -188,6 +190,22 @@ class Bench(msgspec.Struct, frozen=True):
         return self.root / "agency" / "policy.der"
 
     @property
+    def receipt_key(self) -> Path:
+        return self.root / "agency" / "receipt.key"
+
+    @property
+    def receipt_certificate(self) -> Path:
+        return self.root / "agency" / "receipt.der"
+
+    @property
+    def export_key(self) -> Path:
+        return self.root / "agency" / "export.key"
+
+    @property
+    def export_certificate(self) -> Path:
+        return self.root / "agency" / "export.der"
+
+    @property
     def status_file(self) -> Path:
         return self.root / "device" / "status.json"
 
@@ -223,8 +241,13 @@ def lay_out_bench(
     bench.trust.write_bytes(agency.ca_pem())
     _write_private(bench.footage_identity, f"{agency.footage}\n".encode())
     _write_private(bench.context_identity, f"{agency.context}\n".encode())
-    _write_private(bench.policy_key, agency.policy_signer.key_pem)
-    bench.policy_certificate.write_bytes(agency.policy_signer.certificate)
+    for signer, key, certificate in (
+        (agency.policy_signer, bench.policy_key, bench.policy_certificate),
+        (agency.receiver, bench.receipt_key, bench.receipt_certificate),
+        (agency.exporter, bench.export_key, bench.export_certificate),
+    ):
+        _write_private(key, signer.key_pem)
+        certificate.write_bytes(signer.certificate)
     _write_private(root / "device" / "device.key", ledger.key_pem)
     (root / "device" / "device.der").write_bytes(ledger.certificate)
     (root / "device" / "provisioner.der").write_bytes(agency.provisioner.certificate)
