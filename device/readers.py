@@ -1,7 +1,7 @@
 """What the readers show: progress bars, tables and colour in a terminal, JSON for programs. No judgement is made here."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -57,9 +57,11 @@ def show_export(recording: Path, identity_path: Path, trust: Path | None, output
         raise UsageError(f"{recording}: {there}; give one of those in a card's evidence folder")
     identity = Identity(identity_path)
     anchors = load_anchors(trust) if trust is not None else ()
-    kept: list[tuple[RecordingOpened, list[Segment]]] = []
+    kept: list[tuple[RecordingOpened, Iterable[Segment]]] = []
 
-    def keep(folder: Path, opened: RecordingOpened, segments: list[Segment], progress: Progressing) -> list[Finding]:
+    def keep(
+        folder: Path, opened: RecordingOpened, segments: Iterable[Segment], progress: Progressing
+    ) -> list[Finding]:
         kept.append((opened, segments))
         return check_plaintext(folder, opened, segments, identity, progress)
 
@@ -106,7 +108,9 @@ def _verified(
 
 
 def _opener(identity: Identity) -> Opener:
-    def check(folder: Path, opened: RecordingOpened, segments: list[Segment], progress: Progressing) -> list[Finding]:
+    def check(
+        folder: Path, opened: RecordingOpened, segments: Iterable[Segment], progress: Progressing
+    ) -> list[Finding]:
         return check_plaintext(folder, opened, segments, identity, progress)
 
     return Opener(check)

@@ -7,7 +7,7 @@ process of its own; killing it is the power cut, because the twin's disk holds w
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from importlib.resources import files
 from pathlib import Path
 
@@ -181,9 +181,11 @@ def _second_boot(stage: Stage) -> None:
 def _show(console: Console, bench: Bench) -> int:
     """Verify, export, and print the table."""
     identity = Identity(bench.footage_identity)
-    known: dict[str, tuple[RecordingOpened, list[Segment]]] = {}
+    known: dict[str, tuple[RecordingOpened, Iterable[Segment]]] = {}
 
-    def keep(folder: Path, opened: RecordingOpened, segments: list[Segment], progress: Progressing) -> list[Finding]:
+    def keep(
+        folder: Path, opened: RecordingOpened, segments: Iterable[Segment], progress: Progressing
+    ) -> list[Finding]:
         known[folder.name] = (opened, segments)
         return check_plaintext(folder, opened, segments, identity, progress)
 
@@ -215,7 +217,9 @@ def _show(console: Console, bench: Bench) -> int:
     return 1
 
 
-def _export(bench: Bench, name: str, opened: RecordingOpened, segments: list[Segment], identity: Identity) -> Exported:
+def _export(
+    bench: Bench, name: str, opened: RecordingOpened, segments: Iterable[Segment], identity: Identity
+) -> Exported:
     file = bench.root / "export" / f"{name}.mp4"
     write_mp4(bench.card / layout.recording_folder(name), opened, segments, identity, file, lambda _: None)
     numbers = frame_numbers(file)

@@ -3,7 +3,7 @@
 import base64
 import hashlib
 import random
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import msgspec
@@ -62,19 +62,19 @@ def make_bench(
     )
 
 
-def verified(bench: Bench, *, read: bool = False, head: str | None = None) -> CardVerdict:
+def verified(bench: Bench, *, read: bool = False, head: str | None = None, jobs: int | None = None) -> CardVerdict:
     """What `bodycam verify` finds on the bench's card, opened and decoded when `read`."""
     opener = None
     if read:
         identity = Identity(bench.footage_identity)
 
         def check(
-            folder: Path, opened: RecordingOpened, segments: list[Segment], progress: Progressing
+            folder: Path, opened: RecordingOpened, segments: Iterable[Segment], progress: Progressing
         ) -> list[Finding]:
             return check_plaintext(folder, opened, segments, identity, progress)
 
         opener = Opener(check)
-    return verify(bench.card, load_anchors(bench.trust), opener=opener, head=head)
+    return verify(bench.card, load_anchors(bench.trust), opener=opener, head=head, jobs=jobs)
 
 
 def recordings(bench: Bench) -> list[Path]:

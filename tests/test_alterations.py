@@ -164,7 +164,7 @@ def test_a_segment_removed(bench: Bench, first: Path) -> None:
 def test_a_segment_added(bench: Bench, first: Path) -> None:
     count = len(segments_of(bench, first))
     shutil.copy(first / "000001.m4s.age", first / layout.segment_file(count, 0))
-    _altered(judged(bench), layout.segment_file(count, 0))
+    _altered(judged(bench), layout.segment_file(count, 0), 9.333)
 
 
 def test_a_segment_added_as_another_attempt(bench: Bench, first: Path) -> None:
@@ -403,7 +403,7 @@ def test_a_device_that_says_it_is_another(bench: Bench, last: Path) -> None:
 
 def test_a_head_removed(bench: Bench, first: Path) -> None:
     edit_lines(first / layout.LEDGER, lambda lines: lines[1:])
-    _altered(judged(bench), f"{layout.LEDGER}, line 0")
+    _altered(judged(bench), f"{layout.LEDGER}, line 0", 0.0)
 
 
 def test_a_middle_removed(bench: Bench, first: Path) -> None:
@@ -424,7 +424,7 @@ def test_a_tail_removed(bench: Bench, first: Path, lines_removed: int) -> None:
 
 def test_a_ledger_removed(bench: Bench, first: Path) -> None:
     (first / layout.LEDGER).unlink()
-    _altered(judged(bench), layout.LEDGER)
+    _altered(judged(bench), layout.LEDGER, 0.0)
 
 
 def test_a_whole_recording_removed(bench: Bench, first: Path) -> None:
@@ -584,14 +584,14 @@ def test_a_policy_swapped(bench: Bench, kind: str, old: bytes, new: bytes) -> No
     path = next((bench.card / layout.POLICY).glob(f"*.{kind}"))
     assert old in path.read_bytes()
     path.write_bytes(path.read_bytes().replace(old, new))
-    _altered(judged(bench), f"{layout.POLICY}/{path.name}")
+    _altered(judged(bench), f"{layout.POLICY}/{path.name}", {"toml": 0.0, "bundle": None}[kind])
 
 
 @pytest.mark.parametrize("kind", ["toml", "bundle"])
 def test_a_policy_removed(bench: Bench, kind: str) -> None:
     path = next((bench.card / layout.POLICY).glob(f"*.{kind}"))
     path.unlink()
-    _altered(judged(bench), f"{layout.POLICY}/{path.name}")
+    _altered(judged(bench), f"{layout.POLICY}/{path.name}", {"toml": 0.0, "bundle": None}[kind])
 
 
 def test_a_policy_swapped_where_nothing_was_recorded(tmp_path: Path, agency: Agency) -> None:
@@ -666,7 +666,7 @@ def test_a_journal_rolled_back_under_its_recordings(histories: tuple[Bench, Benc
     bench = copy_of(histories[0], tmp_path / "bench")
     (bench.card / layout.epoch_file("000001")).unlink()
     verdict = judged(bench)
-    _altered(verdict, f"{layout.LEDGER}, line 0", recording=1)
+    _altered(verdict, f"{layout.LEDGER}, line 0", 0.0, recording=1)
 
 
 def test_a_journal_forked(histories: tuple[Bench, Bench, str]) -> None:
@@ -762,7 +762,7 @@ def test_a_recording_replaced_by_one_of_another_device(bench: Bench, other: Benc
     assert folder_of(thief, 1).name == last.name
     verdict = judged(thief)
     assert verdict.recordings[1].device == "BC-000002"
-    _altered(verdict, f"{layout.LEDGER}, line 0", recording=1)
+    _altered(verdict, f"{layout.LEDGER}, line 0", 0.0, recording=1)
     shutil.rmtree(thief.root)
 
 
@@ -917,12 +917,12 @@ def test_files_of_huge_sizes_are_not_read(bench: Bench, first: Path, recovered: 
     with found.open("r+b") as file:
         file.truncate(1 << 40)
     verdict = judged(cut)
-    _altered(verdict, found.name)
+    _altered(verdict, found.name, 4.0)
 
 
 def test_a_recovery_put_beside_a_closed_recording(bench: Bench, first: Path) -> None:
     (first / "recovery-0.jsonl").write_bytes(lines_of(first / layout.LEDGER)[-1] + b"\n")
-    _altered(judged(bench), "recovery-0.jsonl")
+    _altered(judged(bench), "recovery-0.jsonl", 9.333)
 
 
 # -- recovered recordings -------------------------------------------------------------------------------------------
@@ -939,14 +939,14 @@ def _unproven(bench: Bench) -> Path:
 def test_a_found_segment_changed(recovered: Bench, tmp_path: Path) -> None:
     bench = copy_of(recovered, tmp_path / "bench")
     _flip(_unproven(bench), 1000)
-    _altered(judged(bench), _unproven(bench).name)
+    _altered(judged(bench), _unproven(bench).name, 4.0)
 
 
 def test_a_found_segment_removed(recovered: Bench, tmp_path: Path) -> None:
     bench = copy_of(recovered, tmp_path / "bench")
     name = _unproven(bench).name
     _unproven(bench).unlink()
-    _altered(judged(bench), name)
+    _altered(judged(bench), name, 4.0)
 
 
 def test_a_segment_added_after_a_recovery(recovered: Bench, tmp_path: Path) -> None:
@@ -954,7 +954,7 @@ def test_a_segment_added_after_a_recovery(recovered: Bench, tmp_path: Path) -> N
     found = _unproven(bench)
     added = layout.segment_file(int(found.name[:6]) + 1, 0)
     shutil.copy(found, found.with_name(added))
-    _altered(judged(bench), added)
+    _altered(judged(bench), added, 4.0)
 
 
 def test_bytes_added_to_a_recovered_ledger(recovered: Bench, tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from device.evidence.history import read_history
 from device.evidence.identity import load_anchors
 from device.evidence.records import RecordingBegun, RecordingEnded, RecordingOpened
 from device.evidence.verdicts import CardVerdict, RecordingVerdict
+from device.evidence.workers import Workers
 from hw_sim.agency import Agency, Bench
 from hw_sim.disk import PowerCut, TwinDisk
 from hw_sim.virtual import VirtualDevice
@@ -98,7 +99,7 @@ class Judge:
         identities = read_identities(bench.card)
         anchors = load_anchors(bench.trust)
         history = read_history(bench.card, identities, anchors)
-        self._given = Given(bench.card, anchors, identities, history, None, lambda _: None)
+        self._given = Given(bench.card, anchors, identities, history, None, lambda _: None, Workers(1))
         self.folder = folder_of(bench, 0)
 
     def with_file(self, name: str, content: bytes) -> RecordingVerdict:

@@ -284,8 +284,8 @@ def test_a_card_that_grows_while_it_is_read(tmp_path: Path, monkeypatch: pytest.
     device.stop()
     cards = [early.card]
 
-    def first_an_early_one(card: Path, *rest: object) -> object:
-        return read_history(cards.pop() if cards else card, *rest)  # type: ignore[arg-type]
+    def first_an_early_one(card: Path, *rest: object, whole: bool) -> object:
+        return read_history(cards.pop() if cards else card, *rest, whole=whole)  # type: ignore[arg-type]
 
     monkeypatch.setattr("device.evidence.verify.read_history", first_an_early_one)
     _assert_no_alarm(judged(device.bench), 0)

@@ -1,6 +1,7 @@
 """What the examination of one recording is given, and what it gathers on the way. No judgement is made here."""
 
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterable
 from datetime import timedelta
 from pathlib import Path
 
@@ -9,21 +10,28 @@ from cryptography import x509
 
 from device.errors import EvidenceError
 from device.evidence import layout
+from device.evidence.chain import ReadLine, Walk
 from device.evidence.documents import Identities
-from device.evidence.history import History
+from device.evidence.history import History, Told
 from device.evidence.identity import parse_utc
-from device.evidence.reading import names_in
-from device.evidence.records import RecordingOpened, Segment
-from device.evidence.verdicts import Finding
+from device.evidence.reading import each_name
+from device.evidence.records import AudioSpan, LedgerRecord, Line, RecordingOpened, Segment, VideoSpan
+from device.evidence.tally import Tally
+from device.evidence.verdicts import Finding, first_of
+from device.evidence.workers import Asked, Workers
+
+MOST_FINDINGS = 1000
+"""As many as one recording's verdict lists; the others are counted."""
 
 Progressing = Callable[[int], None]
 """Called with the number of bytes verified since the last call."""
 
 
 class Opener(msgspec.Struct, frozen=True):
-    """Opens a recording's plaintext and checks it: given by the caller when an identity was given."""
+    """Opens a recording's plaintext and checks it: given by the caller when an identity was given. The segments can be
+    gone through several times; that raises `EvidenceError` when the ledger has changed meanwhile."""
 
-    check: "Callable[[Path, RecordingOpened, list[Segment], Progressing], list[Finding]]"
+    check: "Callable[[Path, RecordingOpened, Iterable[Segment], Progressing], list[Finding]]"
 
 
 class Given(msgspec.Struct, frozen=True):
@@ -35,41 +43,173 @@ class Given(msgspec.Struct, frozen=True):
     history: History
     opener: Opener | None
     progress: Progressing
+    workers: Workers
 
 
-class Found(msgspec.Struct):
-    """One recording: its folder, the first line of its ledger once that can be believed, and what was found."""
+class Ledger:
+    """A ledger that is gone through once, and what the questions about its end need of it. No line is kept but two.
+
+    `until_us`: the boot time from which on nothing can be believed, the end of the last good segment so far.
+    """
+
+    def __init__(self, walk: Walk[LedgerRecord], first: ReadLine[LedgerRecord], told: Told) -> None:
+        assert isinstance(first.record, RecordingOpened), "no other record is the first of a ledger"
+        self.walk = walk
+        self.told = told
+        self.first = first
+        self.last = first
+        self.count = 1
+        self.until_us = first.record.video.base_us
+        self.before_last = Tally()
+        self._not_met = set(told.lines) - {first.place}
+        self._seen_us = {line.seq: self.until_us for line in told.lines}
+        """For each number of a line that the journal holds: when, in the recording, the line of that number came."""
+
+    def take(self, line: ReadLine[LedgerRecord]) -> None:
+        """The next line."""
+        self.end()
+        self.last = line
+        self.count += 1
+        self._not_met.discard(line.place)
+        if line.record.seq in self._seen_us:
+            self._seen_us[line.record.seq] = self.until_us
+
+    def end(self) -> None:
+        """The last line taken is tallied too: another follows it, here or in a recovery."""
+        self.before_last.take(self.last.record, self.last.payload)
+
+    def ends_with(self, segment: Segment) -> None:
+        """A segment of the line just taken."""
+        self.until_us = segment.video.to_us if segment.video is not None else self.until_us
+
+    def missing(self, recovery: Line | None) -> list[tuple[Line, int]]:
+        """The lines that the journal holds and that are neither here nor the recovery's, and when they should come."""
+        return [
+            (line, self._seen_us[line.seq] if line.seq < self.count else self.until_us)
+            for line in self.told.lines
+            if line in self._not_met and line != recovery
+        ]
+
+
+class AskedFile(msgspec.Struct, frozen=True):
+    """A file that a record names. The answer says why it is not as it was signed, "" when it is; and the bytes read."""
 
     name: str
-    folder: Path
-    findings: list[Finding] = msgspec.field(default_factory=list)
-    opened: RecordingOpened | None = None
-    segments: list[Segment] = msgspec.field(default_factory=list)
-    clock_steps: int = 0
-    verified: int = 0
-    unproven: int = 0
-    missing: dict[str, int] = msgspec.field(default_factory=dict)
-    left_over: set[tuple[int, int]] = msgspec.field(default_factory=set)
+    at_us: int | None
+    is_segment: bool
+    asked: Asked[tuple[str, int]]
 
-    @property
-    def altered_at_all(self) -> bool:
-        return any(finding.question == "content" for finding in self.findings)
+
+class Found:
+    """One recording: its folder, the first line of its ledger once that can be believed, and what was found."""
+
+    def __init__(self, name: str, folder: Path) -> None:
+        self.name = name
+        self.folder = folder
+        self.opened: RecordingOpened | None = None
+        self.began_utc: str | None = None
+        self.findings: list[Finding] = []
+        self.beyond = 0
+        self.altered_at_all = False
+        self.first_bad: Finding | None = None
+        self.clock_steps = 0
+        self.verified = 0
+        self.unproven = 0
+        self.missing: dict[str, int] = {}
+        self.left_over: set[tuple[int, int]] = set()
+        self.segments = 0
+        self.frames = 0
+        self.packets = 0
+        self.first_video: VideoSpan | None = None
+        self.last_video: VideoSpan | None = None
+        self.last_audio: AudioSpan | None = None
+        self._attempts: dict[int, int] = {}
+        self._skipped: set[int] = set()
+        self._waiting: deque[Finding | AskedFile] = deque()
+        self._asked = 0
+
+    # -- what is named ----------------------------------------------------------------------------------------------
+
+    def count(self, segment: Segment) -> None:
+        """The next segment of the ledger. What is kept of those in order does not grow with their number."""
+        if segment.n != self.segments:
+            self._skipped.add(self.segments)
+        if segment.n != self.segments or segment.attempt:
+            self._attempts[segment.n] = segment.attempt
+        self.segments += 1
+        if segment.video is not None:
+            self.frames += segment.video.frames
+            self.first_video = self.first_video or segment.video
+            self.last_video = segment.video
+        if segment.audio is not None:
+            self.packets += segment.audio.packets
+            self.last_audio = segment.audio
+
+    def attempt_of(self, n: int) -> int | None:
+        """The attempt by which the ledger names segment n; None when it names none."""
+        in_order = 0 if n < self.segments and n not in self._skipped else None
+        return self._attempts.get(n, in_order)
+
+    def names(self) -> Iterable[str]:
+        """What is in its folder, in no order."""
+        try:
+            yield from each_name(self.folder)
+        except EvidenceError as failure:
+            self.altered(layout.recording_folder(self.name), str(failure))
+
+    # -- what is found ----------------------------------------------------------------------------------------------
 
     def altered(self, place: str, what: str, at_us: int | None = None) -> None:
         """`at_us`: the boot time of the first frame concerned."""
+        self.altered_at_all = True
         utc, offset_s = self._when(at_us)
-        self.findings.append(Finding(question="content", place=place, what=what, utc=utc, offset_s=offset_s))
+        self._say(Finding(question="content", place=place, what=what, utc=utc, offset_s=offset_s))
 
-    def names(self) -> list[str]:
-        """What is in its folder."""
-        try:
-            return names_in(self.folder)
-        except EvidenceError as failure:
-            self.altered(layout.recording_folder(self.name), str(failure))
-            return []
+    def never_began(self, place: str, what: str) -> None:
+        """All of the recording is concerned; when it began is the journal's word."""
+        self.altered_at_all = True
+        self._say(Finding(question="content", place=place, what=what, utc=self.began_utc, offset_s=0.0))
 
     def note(self, place: str, what: str) -> None:
-        self.findings.append(Finding(question="note", place=place, what=what))
+        self._say(Finding(question="note", place=place, what=what))
+
+    def ask(self, given: Given, file: AskedFile) -> None:
+        """A file that a worker looks at: what is found after it is told after it."""
+        self._waiting.append(file)
+        self._asked += 1
+        self.settle(given.progress, given.workers.ahead)
+
+    def settle(self, progress: Progressing, down_to: int = 0) -> None:
+        """Take the answers, until so many are left, in the order in which they were asked for."""
+        while self._waiting and (self._asked > down_to or isinstance(self._waiting[0], Finding)):
+            waiting = self._waiting.popleft()
+            if isinstance(waiting, Finding):
+                self._keep(waiting)
+                continue
+            self._asked -= 1
+            why, size = waiting.asked.answer()
+            progress(size)
+            if why:
+                self.altered_at_all = True
+                utc, offset_s = self._when(waiting.at_us)
+                what = Finding(question="content", place=waiting.name, what=why, utc=utc, offset_s=offset_s)
+                self._keep(what)
+            elif waiting.is_segment:
+                self.verified += 1
+
+    def _say(self, finding: Finding) -> None:
+        if self._waiting:
+            self._waiting.append(finding)
+        else:
+            self._keep(finding)
+
+    def _keep(self, finding: Finding) -> None:
+        if finding.question == "content":
+            self.first_bad = first_of(self.first_bad, finding)
+        if len(self.findings) < MOST_FINDINGS:
+            self.findings.append(finding)
+        else:
+            self.beyond += 1
 
     def _when(self, at_us: int | None) -> tuple[str | None, float | None]:
         """Wall time by the opening's own label, if its clock was set, and seconds from the first frame."""

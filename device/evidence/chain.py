@@ -1,13 +1,12 @@
 """A chain of signed records: each line holds the hash of the line before (E3).
 
 `Chain` makes the next line; it writes nothing. The header that every record carries is filled in here, so the writer
-of a record says only what is its own (recorder thread only). `read_chain` takes a file's bytes apart again, for
-recovery and for the readers: the good lines from its beginning, and what stands after them.
+of a record says only what is its own (recorder thread only). `Walk` takes a file apart again, line
+by line, for the readers: the good lines from its beginning, and what stands after them. `read_chain` does so with bytes.
 """
 
 import hashlib
-import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Generic, TypeVar
 
 import msgspec
@@ -16,12 +15,22 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from device.clock import Clock, Wall
 from device.errors import EvidenceError
 from device.evidence import records
-from device.evidence.envelope import SignedLine, Signer, line_digest, open_line, sign_line, verify_line
+from device.evidence.envelope import (
+    MAX_LINE_BYTES,
+    SignedLine,
+    Signer,
+    line_digest,
+    open_line,
+    sign_line,
+    verify_line,
+)
+from device.evidence.reading import Beginning
 from device.evidence.records import ClockQuality, Line, Record, Torn
 from device.evidence.tree import MerkleTree
 
 _R = TypeVar("_R", bound=Record)
-_WORTH_A_LOOK = re.compile(rb'^\{"payload":"[^\n]{200,}$', re.MULTILINE)
+_LINE_BEGINS = b'{"payload":"'
+_WORTH_A_LOOK_BYTES = 212
 """A signed line is longer than that: so millions of empty lines cost a reader nothing."""
 
 
@@ -108,6 +117,82 @@ class ReadChain(msgspec.Struct, Generic[_R], frozen=True):
     provably_altered: bool
 
 
+class Walk(Generic[_R]):
+    """The good lines of a file, one at a time and none kept; to be gone through once, to its end.
+
+    `pieces` are lines with their newlines; what has none is an end that is not complete, or a piece of a line that is
+    too long. The first line must have `seq`, and `prev` unless that is None. `begins`: the offset of the line just given.
+    At the end `torn`, `fault` and `provably_altered` are as in `ReadChain`, and `rest` looked at how the rest begins.
+    """
+
+    def __init__(
+        self,
+        pieces: Iterable[bytes],
+        offset: int,
+        key: ec.EllipticCurvePublicKey,
+        decode: Callable[[bytes], _R],
+        stream: str,
+        seq: int,
+        prev: str | None,
+    ) -> None:
+        self._pieces = iter(pieces)
+        self._key = key
+        self._decode = decode
+        self._stream = stream
+        self._seq = seq
+        self._prev = prev
+        self._device: str | None = None
+        self._offset = offset
+        self.begins = offset
+        self.torn: Torn | None = None
+        self.fault = ""
+        self.provably_altered = False
+        self.rest = Beginning()
+
+    def __iter__(self) -> Iterator[ReadLine[_R]]:
+        for piece in self._pieces:
+            try:
+                line = self._good(piece)
+            except EvidenceError as failure:
+                self._take_rest(piece, str(failure))
+                return
+            self.begins, self._offset = self._offset, self._offset + len(piece)
+            self._seq, self._prev, self._device = self._seq + 1, line.sha256, line.record.device
+            yield line
+
+    def _good(self, piece: bytes) -> ReadLine[_R]:
+        if not piece.endswith(b"\n"):
+            too_long = f"a line of more than {MAX_LINE_BYTES} bytes"
+            raise EvidenceError(too_long if len(piece) > MAX_LINE_BYTES else "the last line is not complete")
+        signed = open_line(piece[:-1])
+        record = _checked(signed, self._key, self._decode)
+        _in_sequence(record, self._device or record.device, self._stream, self._seq, self._prev)
+        return ReadLine(record, signed.payload, signed.sha256)
+
+    def _take_rest(self, piece: bytes, fault: str) -> None:
+        """All that is left: how much, its digest, and whether a line in it proves that one is gone."""
+        digest, size, begins_line = hashlib.sha256(), 0, True
+        while piece:
+            digest.update(piece)
+            size += len(piece)
+            self.rest.take(piece)
+            if begins_line and not self.provably_altered:
+                self.provably_altered = self._proves_a_loss(piece)
+            begins_line = piece.endswith(b"\n")
+            piece = next(self._pieces, b"")
+        self.fault = fault
+        self.torn = Torn(offset=self._offset, size=size, sha256=digest.hexdigest())
+
+    def _proves_a_loss(self, piece: bytes) -> bool:
+        line = piece.removesuffix(b"\n")
+        if len(line) < _WORTH_A_LOOK_BYTES or not line.startswith(_LINE_BEGINS):
+            return False
+        try:
+            return _checked(open_line(line), self._key, self._decode).durable >= self._seq
+        except EvidenceError:
+            return False
+
+
 def read_chain(
     data: bytes,
     offset: int,
@@ -117,28 +202,22 @@ def read_chain(
     seq: int,
     prev: str | None,
 ) -> ReadChain[_R]:
-    """Read a chain from `offset` in a file's bytes. Its first line must have `seq`, and `prev` unless that is None."""
-    lines: list[ReadLine[_R]] = []
+    """Read a chain from `offset` in a file's bytes, all of it kept. The rest is as for `Walk`."""
+    walk = Walk(lines_in(data, offset), offset, key, decode, stream, seq, prev)
+    lines = list(walk)
+    return ReadChain(lines, walk.torn, walk.fault, walk.provably_altered)
+
+
+def lines_in(data: bytes, offset: int) -> Iterator[bytes]:
+    """The lines in these bytes, with their newlines."""
     while offset < len(data):
-        end = data.find(b"\n", offset)
-        if end < 0:
-            return _rest(data, offset, key, decode, lines, seq, "the last line is not complete")
-        try:
-            signed = open_line(data[offset:end])
-            record = _checked(signed, key, decode)
-            _in_sequence(record, lines[0].record.device if lines else record.device, stream, seq, prev)
-        except EvidenceError as failure:
-            return _rest(data, offset, key, decode, lines, seq, str(failure))
-        lines.append(ReadLine(record, signed.payload, signed.sha256))
-        seq, prev, offset = seq + 1, signed.sha256, end + 1
-    return ReadChain(lines, None, "", False)
+        end = data.find(b"\n", offset) + 1 or len(data)
+        yield data[offset:end]
+        offset = end
 
 
 def never_whole(data: bytes) -> bool:
-    """Whether the first line in these bytes is what a power loss leaves of a first write: not its end, or holes of zeros.
-
-    A whole line that is merely wrong is not.
-    """
+    """The same of bytes as `Beginning` says of pieces."""
     line, newline, _ = data.partition(b"\n")
     return not newline or b"\0" in line
 
@@ -160,23 +239,3 @@ def _in_sequence(record: Record, device: str, stream: str, seq: int, prev: str |
         raise EvidenceError(f"record {record.seq} where record {seq} belongs")
     if prev is not None and record.prev != prev:
         raise EvidenceError("the record does not hold the hash of the line before it")
-
-
-def _rest(
-    data: bytes,
-    offset: int,
-    key: ec.EllipticCurvePublicKey,
-    decode: Callable[[bytes], _R],
-    lines: list[ReadLine[_R]],
-    seq: int,
-    fault: str,
-) -> ReadChain[_R]:
-    rest = data[offset:]
-    torn = Torn(offset=offset, size=len(rest), sha256=hashlib.sha256(rest).hexdigest())
-    altered = False
-    for line in _WORTH_A_LOOK.finditer(rest):
-        try:
-            altered = altered or _checked(open_line(line[0]), key, decode).durable >= seq
-        except EvidenceError:
-            continue
-    return ReadChain(lines, torn, fault, altered)

@@ -4,68 +4,49 @@
 journal of the same device holds that very line as its end.
 """
 
+import heapq
 from pathlib import Path
 
 from device.errors import EvidenceError
 from device.evidence import layout, records
-from device.evidence.case import Found, Given
-from device.evidence.chain import ReadChain, ReadLine, never_whole, read_chain
+from device.evidence.case import MOST_FINDINGS, Found, Given, Ledger
+from device.evidence.chain import never_whole, read_chain
 from device.evidence.history import Told
 from device.evidence.identity import p256_key
 from device.evidence.reading import digest_file, read_file, regular_size
-from device.evidence.records import (
-    LedgerRecord,
-    Line,
-    RecordingClosed,
-    RecordingOpened,
-    RecordingRecovered,
-    Segments,
-)
-from device.evidence.recovery import MAX_SEGMENT_BYTES, merkle_tree, totals
+from device.evidence.records import Line, RecordingClosed, RecordingOpened, RecordingRecovered
+from device.evidence.recovery import MAX_SEGMENT_BYTES
 from device.evidence.verdicts import Extent
 
 MAX_RECOVERY_BYTES = 2 * records.MAX_PAYLOAD_BYTES
 
 
-def judge(given: Given, found: Found, chain: ReadChain[LedgerRecord], opened: RecordingOpened) -> tuple[Extent, str]:
+def judge(given: Given, found: Found, ledger: Ledger, opened: RecordingOpened) -> tuple[Extent, str]:
     """Check the ledger's end; what does not fit becomes a finding. How far the recording is proven to reach."""
-    told = given.history.told(opened.certificate_sha256, found.name)
-    last = chain.lines[-1]
-    recovery = _recovery(given, found, chain, opened)
+    told, last, torn = ledger.told, ledger.last, ledger.walk.torn
+    recovery = _recovery(given, found, ledger, opened)
     if given.history.present:
-        _against_journal(given, found, chain, opened, told, recovery)
+        _against_journal(given, found, ledger, opened, recovery)
     if isinstance(last.record, RecordingClosed):
-        _totals(found, chain.lines[:-1], last.record, f"{layout.LEDGER}, line {last.record.seq}")
+        _totals(found, ledger, last.record, f"{layout.LEDGER}, line {last.record.seq}")
         return _closed(given, told, last.place, last.record.how)
     if recovery is not None:
         past = f"{found.unproven} files past the last durable record, not proven"
         return "power-loss", f"ended by a power loss, or a failed write, and recovered; {past}"
-    if chain.torn is not None:
-        found.note(layout.LEDGER, f"{chain.torn.size} bytes after the last whole line; not believed")
+    if torn is not None:
+        found.note(layout.LEDGER, f"{torn.size} bytes after the last whole line; not believed")
     if told.how == "failed":
         return "power-loss", "its ledger could not be written on; another recording continues it"
-    place = given.history.places.get(opened.journal.sha256)
+    place = given.history.places.at(opened.journal)
     if place is not None and given.history.is_over(place.epoch):
         return "power-loss", "it has no end: a power loss, not yet recovered"
     return "open", "still recording, or ended by a power loss that is not yet recovered"
 
 
-def shows_newer_journal(given: Given, chain: ReadChain[LedgerRecord], opened: RecordingOpened) -> bool:
+def shows_newer_journal(given: Given, ledger: Ledger, opened: RecordingOpened) -> bool:
     """Whether the ledger shows that the journal has grown since it was read: a card that is being recorded on."""
-    told = given.history.told(opened.certificate_sha256, chain.lines[0].record.stream)
-    closed = isinstance(chain.lines[-1].record, RecordingClosed)
-    return opened.journal.sha256 not in given.history.places or not told.begun or (closed and told.ended is None)
-
-
-def time_after(chain: ReadChain[LedgerRecord]) -> int | None:
-    """The boot time from which on nothing can be believed: the end of the last good segment."""
-    opened = chain.lines[0].record
-    time_us = opened.video.base_us if isinstance(opened, RecordingOpened) else None
-    for line in chain.lines:
-        if isinstance(line.record, Segments):
-            for segment in line.record.segments:
-                time_us = segment.video.to_us if segment.video is not None else time_us
-    return time_us
+    told, closed = ledger.told, isinstance(ledger.last.record, RecordingClosed)
+    return given.history.places.at(opened.journal) is None or not told.begun or (closed and told.ended is None)
 
 
 def _closed(given: Given, told: Told, last: Line, how: str) -> tuple[Extent, str]:
@@ -81,19 +62,18 @@ def _closed(given: Given, told: Told, last: Line, how: str) -> tuple[Extent, str
     return "closed", f"closed ({how}) and journaled"
 
 
-def _totals(
-    found: Found, before: list[ReadLine[LedgerRecord]], last: RecordingClosed | RecordingRecovered, place: str
-) -> None:
-    if last.totals != totals(before):
-        found.altered(place, "its totals are not those of the ledger")
-    if last.tree != merkle_tree(before):
-        found.altered(place, "its tree root is not that of the ledger")
+def _totals(found: Found, ledger: Ledger, last: RecordingClosed | RecordingRecovered, place: str) -> None:
+    """The tally is of the lines before the last one."""
+    if last.totals != ledger.before_last.totals:
+        found.altered(place, "its totals are not those of the ledger", ledger.until_us)
+    if last.tree != ledger.before_last.tree:
+        found.altered(place, "its tree root is not that of the ledger", ledger.until_us)
 
 
 # -- recovery -------------------------------------------------------------------------------------------------------
 
 
-def _recovery(given: Given, found: Found, chain: ReadChain[LedgerRecord], opened: RecordingOpened) -> Line | None:
+def _recovery(given: Given, found: Found, ledger: Ledger, opened: RecordingOpened) -> Line | None:
     """The line that a later start wrote after a power loss; checks that it speaks of exactly what is here."""
     good: Line | None = None
     for n in range(layout.MAX_RECOVERIES):
@@ -101,47 +81,51 @@ def _recovery(given: Given, found: Found, chain: ReadChain[LedgerRecord], opened
         try:
             data = read_file(found.folder / name, MAX_RECOVERY_BYTES)
         except EvidenceError as failure:
-            found.altered(name, str(failure))
+            found.altered(name, str(failure), ledger.until_us)
             continue
         if data is None:
             continue
-        if isinstance(chain.lines[-1].record, RecordingClosed):
-            found.altered(name, "the recording is closed, so nothing recovered it: it was added")
+        last = ledger.last
+        if isinstance(last.record, RecordingClosed):
+            found.altered(name, "the recording is closed, so nothing recovered it: it was added", ledger.until_us)
             continue
-        last = chain.lines[-1]
         key = p256_key(given.identities.certificates[opened.certificate_sha256])
         read = read_chain(data, 0, key, records.decode_ledger, found.name, last.record.seq + 1, last.sha256)
         record = read.lines[0].record if read.lines else None
         if record is None and never_whole(data):
             found.note(name, "a recovery that was itself cut short; not believed")
         elif not isinstance(record, RecordingRecovered) or record.last != last.place:
-            found.altered(
-                name, f"it does not follow the ledger: {read.fault or 'it is no recovery'}", time_after(chain)
-            )
+            what = f"it does not follow the ledger: {read.fault or 'it is no recovery'}"
+            found.altered(name, what, ledger.until_us)
         elif good is not None or len(read.lines) > 1 or read.torn is not None:
-            found.altered(name, "something follows the record that ends the recording")
+            found.altered(name, "something follows the record that ends the recording", ledger.until_us)
         else:
             good = read.lines[0].place
-            _recovered(found, chain, record, name)
+            _recovered(found, ledger, record, name)
     return good
 
 
-def _recovered(found: Found, chain: ReadChain[LedgerRecord], record: RecordingRecovered, name: str) -> None:
-    _totals(found, chain.lines, record, name)
-    if record.torn != chain.torn:
+def _recovered(found: Found, ledger: Ledger, record: RecordingRecovered, name: str) -> None:
+    ledger.end()
+    _totals(found, ledger, record, name)
+    if record.torn != ledger.walk.torn:
         what = "what follows its last whole line is not what was found at the recovery"
-        found.altered(layout.LEDGER, what, time_after(chain))
+        found.altered(layout.LEDGER, what, ledger.until_us)
     for file in record.found:
         file_name = layout.segment_file(file.n, file.attempt)
         why = _why_not_found(found.folder / file_name, file.size, file.sha256)
         if why:
-            found.altered(file_name, why)
-    known = {layout.segment_file(file.n, file.attempt) for file in record.found}
-    known |= {layout.segment_file(s.n, s.attempt) for s in found.segments}
-    for other in found.names():
-        if layout.segment_numbers(other) is not None and other not in known and not record.found_beyond:
-            found.altered(other, "it was not there at the recovery: it was added")
+            found.altered(file_name, why, ledger.until_us)
+    if not record.found_beyond:
+        known = {(file.n, file.attempt) for file in record.found}
+        for other in heapq.nsmallest(MOST_FINDINGS, (other for other in found.names() if _is_new(found, known, other))):
+            found.altered(other, "it was not there at the recovery: it was added", ledger.until_us)
     found.unproven = len(record.found) + record.found_beyond
+
+
+def _is_new(found: Found, known: set[tuple[int, int]], name: str) -> bool:
+    numbers = layout.segment_numbers(name)
+    return numbers is not None and numbers not in known and found.attempt_of(numbers[0]) != numbers[1]
 
 
 def _why_not_found(path: Path, size: int, sha256: str) -> str:
@@ -161,28 +145,23 @@ def _why_not_found(path: Path, size: int, sha256: str) -> str:
 
 
 def _against_journal(
-    given: Given,
-    found: Found,
-    chain: ReadChain[LedgerRecord],
-    opened: RecordingOpened,
-    told: Told,
-    recovery: Line | None,
+    given: Given, found: Found, ledger: Ledger, opened: RecordingOpened, recovery: Line | None
 ) -> None:
     """It starts from a line of its own device's journal, and holds every line that this journal holds of it."""
-    first = f"{layout.LEDGER}, line 0"
-    place = given.history.places.get(opened.journal.sha256)
-    if place is None or place.line != opened.journal:
-        found.altered(first, "the journal line that it starts from is not in the journal")
+    first, told, from_us = f"{layout.LEDGER}, line 0", ledger.told, opened.video.base_us
+    place = given.history.places.at(opened.journal)
+    if place is None:
+        found.altered(first, "the journal line that it starts from is not in the journal", from_us)
     elif place.epoch.statement.certificate_sha256 != opened.certificate_sha256:
-        found.altered(first, f"it starts from the journal of another key, that of {place.epoch.boot.device}")
+        what = f"it starts from the journal of another key, that of {place.epoch.boot.device}"
+        found.altered(first, what, from_us)
     elif place.epoch.boot.policy != opened.policy:
-        found.altered(first, "the policy that it names is not the one that its boot names in the journal")
+        found.altered(first, "the policy that it names is not the one that its boot names in the journal", from_us)
     elif not told.begun and told.ended is None:
         found.note(first, "the journal does not hold this recording")
     if given.history.told_by_another(opened.certificate_sha256, found.name):
-        found.altered(first, "the journal of another key holds a recording of this name: it was put in its place")
-    here = {line.place for line in chain.lines} | ({recovery} if recovery is not None else set())
-    for line in told.lines:
-        if line not in here:
-            what = f"the journal holds line {line.seq} of this ledger, which is missing or changed"
-            found.altered(f"{layout.LEDGER}, line {line.seq}", what, time_after(chain))
+        what = "the journal of another key holds a recording of this name: it was put in its place"
+        found.altered(first, what, from_us)
+    for line, at_us in ledger.missing(recovery):
+        what = f"the journal holds line {line.seq} of this ledger, which is missing or changed"
+        found.altered(f"{layout.LEDGER}, line {line.seq}", what, at_us)

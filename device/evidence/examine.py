@@ -1,21 +1,24 @@
 """One recording: its ledger, who signed it, the files that it names, and whether every frame is accounted for.
 
-How it ended, and what the journal says of that, is in `ending`. The order: the ledger's lines, the signer, the first
-line's own links, every file that a line names, every file that none names.
+How it ended, and what the journal says of that, is in `ending`. The order: the ledger's first line, the signer, that
+line's own links, then line by line every file that a line names, while workers hash them; every file that none names.
 """
 
+from collections.abc import Iterator
 from pathlib import Path
 
 from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from device.errors import EvidenceError
 from device.evidence import ending, layout, records
-from device.evidence.case import Found, Given
-from device.evidence.chain import ReadChain, never_whole, read_chain
+from device.evidence.case import Found, Given, Ledger
+from device.evidence.chain import ReadLine
 from device.evidence.documents import why_not_policy
-from device.evidence.envelope import open_line
+from device.evidence.envelope import MAX_LINE_BYTES, open_line
+from device.evidence.files import look_at, look_at_unnamed
 from device.evidence.identity import Role, common_name, p256_key, parse_utc, why_not_trusted
-from device.evidence.reading import digest_file, read_file, real_folder, regular_size
+from device.evidence.reading import LinesOf, real_folder
 from device.evidence.records import (
     AudioSpan,
     ClockStep,
@@ -27,13 +30,10 @@ from device.evidence.records import (
     RecordingRecovered,
     Segment,
     Segments,
-    Stored,
     VideoSpan,
 )
-from device.evidence.recovery import MAX_LEDGER_BYTES, MAX_SEGMENT_BYTES, read_ledger
-from device.evidence.seal import stanza_types
-from device.evidence.verdicts import Answers, Extent, Finding, Read, RecordingVerdict, Signed
-from device.evidence.writer import GROUP_LIMIT
+from device.evidence.recovery import MAX_SEGMENT_BYTES, ledger_lines, walk_ledger
+from device.evidence.verdicts import Answers, Extent, Finding, Read, RecordingVerdict, Signed, first_bad_of
 
 MAX_INIT_BYTES = 1024 * 1024
 
@@ -41,72 +41,81 @@ MAX_INIT_BYTES = 1024 * 1024
 def examine(given: Given, name: str, folder: Path) -> tuple[RecordingVerdict, bool]:
     """Judge one recording; and whether it shows that the journal has grown since it was read."""
     found = Found(name, folder)
+    found.began_utc = given.history.began_utc(name)
     signer: tuple[Signed, str] = ("nothing-signed", "no line that opens the recording")
     extent: tuple[Extent, str] = ("unknown", "no line of the ledger can be believed")
     newer = False
-    chain = _ledger(given, found)
-    if chain is not None and found.opened is not None:
+    begun = _begin(given, found)
+    if begun is not None and found.opened is not None:
+        ledger, lines = begun
         signer = _signer(given, found, found.opened)
         _beginning(given, found, found.opened)
-        _order_of_records(found, chain)
-        _files(given, found, chain, found.opened)
-        extent = ending.judge(given, found, chain, found.opened)
-        newer = ending.shows_newer_journal(given, chain, found.opened)
-    elif not found.altered_at_all:
-        extent = ("power-loss", "no line of its ledger became durable: a power loss, or a failed write, as it began")
-    read = _read(given, found)
+        _go_through(given, found, ledger, lines)
+        extent = ending.judge(given, found, ledger, found.opened)
+        newer = ending.shows_newer_journal(given, ledger, found.opened)
+        read = _read(given, found, ledger)
+    else:
+        if not found.altered_at_all:
+            extent = (
+                "power-loss",
+                "no line of its ledger became durable: a power loss, or a failed write, as it began",
+            )
+        read = "sealed", "sealed: no identity was given" if given.opener is None else "sealed: there is nothing to open"
     return _verdict(found, signer, extent, read), newer
 
 
 # -- the ledger -----------------------------------------------------------------------------------------------------
 
 
-def _ledger(given: Given, found: Found) -> ReadChain[LedgerRecord] | None:
-    """The good lines of the ledger, from its first on; what is wrong with the rest becomes findings where it proves
-    anything. None when there is no good first line."""
+def _begin(given: Given, found: Found) -> tuple[Ledger, Iterator[ReadLine[LedgerRecord]]] | None:
+    """The ledger, its first line taken, and the lines after it. None when there is no good first line: why not becomes
+    a finding where it proves anything."""
     try:
-        data = read_file(found.folder / layout.LEDGER, MAX_LEDGER_BYTES) if real_folder(found.folder) else None
+        pieces = ledger_lines(found.folder) if real_folder(found.folder) else None
+        if pieces is None or not pieces.is_there or _never_whole(pieces.first):
+            _without_first_line(given, found, pieces)
+            return None
     except EvidenceError as failure:
-        found.altered(layout.LEDGER, str(failure))
-        return None
-    if data is None or never_whole(data):
-        _without_first_line(given, found, data)
+        found.never_began(layout.LEDGER, str(failure))
         return None
     try:
-        certificate = _certificate(given, data)
+        key = p256_key(_certificate(given, pieces.first.removesuffix(b"\n")))
+        walk = walk_ledger(pieces, key, found.name)
+        lines = iter(walk)
+        first, why = next(lines, None), walk.fault
     except EvidenceError as failure:
-        found.altered(f"{layout.LEDGER}, line 0", str(failure))
+        first, why = None, str(failure)
+    if first is None or not isinstance(first.record, RecordingOpened):
+        found.never_began(f"{layout.LEDGER}, line 0", why)
         return None
-    chain = read_ledger(data, found.name, p256_key(certificate))
-    if not chain.lines:
-        found.altered(f"{layout.LEDGER}, line 0", chain.fault)
-        return None
-    first = chain.lines[0].record
-    assert isinstance(first, RecordingOpened), "`read_ledger` lets no other record be the first"
-    found.opened = first
-    if chain.provably_altered:
-        what = f"a line that was durable is missing or changed: {chain.fault}"
-        found.altered(f"{layout.LEDGER}, line {len(chain.lines)}", what, ending.time_after(chain))
-    return chain
+    found.opened = first.record
+    told = given.history.told(first.record.certificate_sha256, found.name)
+    return Ledger(walk, first, told), lines
 
 
-def _without_first_line(given: Given, found: Found, data: bytes | None) -> None:
+def _never_whole(first: bytes) -> bool:
+    """As a power loss leaves a first line: not its end, or holes of zeros. What is too long is merely wrong."""
+    return b"\0" in first or (not first.endswith(b"\n") and len(first) <= MAX_LINE_BYTES)
+
+
+def _without_first_line(given: Given, found: Found, pieces: LinesOf | None) -> None:
     """A ledger that never began is what a power loss leaves; unless someone knows that it had begun."""
     missing = "its first line is missing or damaged"
     if found.name in given.history.names():
-        found.altered(layout.LEDGER, f"the journal holds lines of this ledger; {missing}")
+        found.never_began(layout.LEDGER, f"the journal holds lines of this ledger; {missing}")
     elif not given.history.present:
-        found.altered(layout.LEDGER, f"{missing}, and without a journal nothing tells that it never began")
-    elif data and any(_began(data, found.name, c) for c in given.identities.certificates.values()):
-        found.altered(layout.LEDGER, f"a later line says that lines before it were durable; {missing}")
+        found.never_began(layout.LEDGER, f"{missing}, and without a journal nothing tells that it never began")
+    elif pieces and pieces.first and any(_began(found, c) for c in given.identities.certificates.values()):
+        found.never_began(layout.LEDGER, f"a later line says that lines before it were durable; {missing}")
 
 
-def _began(data: bytes, name: str, certificate: x509.Certificate) -> bool:
-    return read_chain(data, 0, p256_key(certificate), records.decode_ledger, name, 0, None).provably_altered
+def _began(found: Found, certificate: x509.Certificate) -> bool:
+    walk = walk_ledger(ledger_lines(found.folder), p256_key(certificate), found.name)
+    return any(False for _ in walk) or walk.provably_altered
 
 
-def _certificate(given: Given, data: bytes) -> x509.Certificate:
-    opened = records.decode_ledger(open_line(data.split(b"\n", 1)[0]).payload)
+def _certificate(given: Given, first: bytes) -> x509.Certificate:
+    opened = records.decode_ledger(open_line(first).payload)
     if not isinstance(opened, RecordingOpened):
         raise EvidenceError("it does not open a recording")
     certificate = given.identities.certificates.get(opened.certificate_sha256)
@@ -133,79 +142,73 @@ def _signer(given: Given, found: Found, opened: RecordingOpened) -> tuple[Signed
 def _beginning(given: Given, found: Found, opened: RecordingOpened) -> None:
     """The opening's own links: the journal's line that it starts from, and the policy that it names."""
     if opened.prev != opened.journal.sha256:
-        found.altered(f"{layout.LEDGER}, line 0", "it does not start from the journal line that it names")
+        what = "it does not start from the journal line that it names"
+        found.altered(f"{layout.LEDGER}, line 0", what, opened.video.base_us)
     why = why_not_policy(given.card, opened.policy)
     if why and given.history.present:
-        found.altered(layout.policy_file(opened.policy.sha256), why)
+        found.altered(layout.policy_file(opened.policy.sha256), why, opened.video.base_us)
     elif why:
         found.note(layout.policy_file(opened.policy.sha256), why)
 
 
-def _order_of_records(found: Found, chain: ReadChain[LedgerRecord]) -> None:
+def _go_through(given: Given, found: Found, ledger: Ledger, lines: Iterator[ReadLine[LedgerRecord]]) -> None:
+    """Every line, and every file that it names, in the order of the ledger; then the files that none names."""
+    opened = ledger.first.record
+    assert isinstance(opened, RecordingOpened), "no other record is the first of a ledger"
+    gaps: list[Gap] = []
+    look_at(given, found, layout.INIT, opened.init, MAX_INIT_BYTES, opened.video.base_us)
+    try:
+        for line in lines:
+            _in_place(found, ledger, line.record)
+            ledger.take(line)
+            _of_line(given, found, ledger, line.record, gaps)
+    except EvidenceError as failure:
+        found.altered(f"{layout.LEDGER}, line {ledger.count}", str(failure), ledger.until_us)
+    closed = isinstance(ledger.last.record, RecordingClosed)
+    if closed and ledger.walk.torn is not None:
+        _follows_the_end(found, ledger)
+    if ledger.walk.provably_altered:
+        what = f"a line that was durable is missing or changed: {ledger.walk.fault}"
+        found.altered(f"{layout.LEDGER}, line {ledger.count}", what, ledger.until_us)
+    found.settle(given.progress)
+    look_at_unnamed(found, ledger, closed=closed)
+
+
+def _in_place(found: Found, ledger: Ledger, record: LedgerRecord) -> None:
     """One record opens, one closes, and nothing follows that."""
-    last = len(chain.lines) - 1
-    for n, line in enumerate(chain.lines):
-        misplaced = n > 0 and isinstance(line.record, RecordingOpened)
-        if misplaced or isinstance(line.record, RecordingRecovered):
-            found.altered(f"{layout.LEDGER}, line {n}", "a record that does not belong in the middle of a ledger")
-        if isinstance(line.record, RecordingClosed) and (n < last or chain.torn is not None):
-            what = "something follows the record that closes the recording"
-            found.altered(f"{layout.LEDGER}, line {n + 1}", what, ending.time_after(chain))
-        if isinstance(line.record, ClockStep):
-            found.clock_steps += 1
+    if isinstance(record, RecordingOpened | RecordingRecovered):
+        what = "a record that does not belong in the middle of a ledger"
+        found.altered(f"{layout.LEDGER}, line {ledger.count}", what, ledger.until_us)
+    if isinstance(ledger.last.record, RecordingClosed):
+        _follows_the_end(found, ledger)
+
+
+def _follows_the_end(found: Found, ledger: Ledger) -> None:
+    what = "something follows the record that closes the recording"
+    found.altered(f"{layout.LEDGER}, line {ledger.count}", what, ledger.until_us)
 
 
 # -- files ----------------------------------------------------------------------------------------------------------
 
 
-def _files(given: Given, found: Found, chain: ReadChain[LedgerRecord], opened: RecordingOpened) -> None:
-    """Every file that a record names is there, as it was signed; and then the files that none names."""
-    _file(given, found, layout.INIT, opened.init, MAX_INIT_BYTES, opened.video.base_us)
-    gaps: list[Gap] = []
-    for line in chain.lines:
-        if isinstance(line.record, LeftOver):
-            found.left_over |= {(file.n, file.attempt) for file in line.record.files}
-        elif isinstance(line.record, Gap):
-            gaps.append(line.record)
-            found.missing[line.record.cause] = found.missing.get(line.record.cause, 0) + line.record.frames
-        elif isinstance(line.record, Segments):
-            for segment in line.record.segments:
-                _sequence(found, segment, gaps, f"{layout.LEDGER}, line {line.record.seq}")
-                found.segments.append(segment)
-                name = layout.segment_file(segment.n, segment.attempt)
-                if _file(given, found, name, segment.file, MAX_SEGMENT_BYTES, _start_us(segment)):
-                    found.verified += 1
-    _unnamed(found, closed=isinstance(chain.lines[-1].record, RecordingClosed))
-
-
-def _file(given: Given, found: Found, name: str, stored: Stored, limit: int, at_us: int | None) -> bool:
-    assert found.opened is not None, "a ledger with good lines is opened"
-    try:
-        why = _why_not_stored(given, found.folder / name, stored, limit, found.opened.recipients)
-    except EvidenceError as failure:
-        why = str(failure)
-    if why:
-        found.altered(name, why, at_us)
-    return not why
-
-
-def _why_not_stored(given: Given, path: Path, stored: Stored, limit: int, recipients: tuple[str, ...]) -> str:
-    """Size first, then the digest, then for whom it was encrypted; "" when all is as it was signed."""
-    size = regular_size(path)
-    if size is None:
-        return "the ledger names it; it is missing"
-    if size != stored.size:
-        return f"{size} bytes; the ledger says {stored.size}"
-    if size > limit:
-        return f"{size} bytes; the limit is {limit}"
-    sha256, beginning = digest_file(path, size)
-    given.progress(size)
-    if sha256 != stored.sealed:
-        return "its bytes are not those that the ledger signed"
-    stanzas = tuple(stanza.lower() for stanza in stanza_types(beginning))
-    if stanzas != recipients:
-        return f"encrypted for {len(stanzas)} ({', '.join(stanzas)}); the ledger says {len(recipients)}"
-    return ""
+def _of_line(given: Given, found: Found, ledger: Ledger, record: LedgerRecord, gaps: list[Gap]) -> None:
+    """What one line says of files and frames. `gaps`: those that account for frames yet to come."""
+    if isinstance(record, ClockStep):
+        found.clock_steps += 1
+    elif isinstance(record, LeftOver):
+        found.left_over |= {(file.n, file.attempt) for file in record.files}
+    elif isinstance(record, Gap):
+        gaps.append(record)
+        found.missing[record.cause] = found.missing.get(record.cause, 0) + record.frames
+    elif isinstance(record, Segments):
+        for segment in record.segments:
+            _sequence(found, segment, gaps, f"{layout.LEDGER}, line {record.seq}")
+            name = layout.segment_file(segment.n, segment.attempt)
+            look_at(given, found, name, segment.file, MAX_SEGMENT_BYTES, _start_us(segment))
+            found.count(segment)
+            ledger.ends_with(segment)
+            if segment.video is not None:
+                gaps[:] = [gap for gap in gaps if gap.first > segment.video.last]
 
 
 def _start_us(segment: Segment) -> int | None:
@@ -215,21 +218,18 @@ def _start_us(segment: Segment) -> int | None:
 
 def _sequence(found: Found, segment: Segment, gaps: list[Gap], place: str) -> None:
     """Segments are numbered without a hole, and what they hold goes on where the one before ended (E5)."""
-    if segment.n != len(found.segments):
-        what = f"segment {segment.n} where segment {len(found.segments)} belongs"
+    if segment.n != found.segments:
+        what = f"segment {segment.n} where segment {found.segments} belongs"
         found.altered(place, what, _start_us(segment))
     if segment.video is None and segment.audio is None:
-        found.altered(place, f"segment {segment.n} holds nothing")
+        before = found.last_video
+        found.altered(place, f"segment {segment.n} holds nothing", None if before is None else before.to_us)
     if segment.video is not None:
-        before = next((s.video for s in reversed(found.segments) if s.video is not None), None)
-        why = _why_not_next_video(found, segment.video, before, gaps)
+        why = _why_not_next_video(found, segment.video, found.last_video, gaps)
         if why:
             found.altered(place, f"segment {segment.n}: {why}", segment.video.from_us)
-    if segment.audio is not None:
-        heard = next((s.audio for s in reversed(found.segments) if s.audio is not None), None)
-        if not _follows(segment.audio, heard):
-            what = f"segment {segment.n}: its sound repeats or goes back in time"
-            found.altered(place, what, segment.audio.from_us)
+    if segment.audio is not None and not _follows(segment.audio, found.last_audio):
+        found.altered(place, f"segment {segment.n}: its sound repeats or goes back in time", segment.audio.from_us)
 
 
 def _why_not_next_video(found: Found, video: VideoSpan, before: VideoSpan | None, gaps: list[Gap]) -> str:
@@ -258,29 +258,33 @@ def _follows(audio: AudioSpan, before: AudioSpan | None) -> bool:
     return in_order and (before is None or audio.from_us > before.last_us)
 
 
-def _unnamed(found: Found, *, closed: bool) -> None:
-    """Files of ours that no record names: a write that failed, one in progress, one after a power loss, or added."""
-    attempts = {segment.n: segment.attempt for segment in found.segments}
-    for name in found.names():
-        numbers = layout.segment_numbers(name)
-        if numbers is None or attempts.get(numbers[0]) == numbers[1]:
-            continue
-        n, attempt = numbers
-        if attempt < attempts.get(n, 0) or (n, attempt) in found.left_over:
-            found.note(name, "left from a write that failed; not believed")
-        elif n in attempts or closed or n >= len(found.segments) + GROUP_LIMIT:
-            found.altered(name, "no record names it: it was added")
-        else:
-            found.unproven += 1
-
-
 # -- the answers ----------------------------------------------------------------------------------------------------
 
 
-def _read(given: Given, found: Found) -> tuple[Read, str]:
+class SegmentsOf:
+    """The segments of a ledger that was gone through, from its file once more; `EvidenceError` when that has changed."""
+
+    def __init__(self, ledger: Ledger, found: Found, key: ec.EllipticCurvePublicKey) -> None:
+        self._ledger = ledger
+        self._found = found
+        self._key = key
+
+    def __iter__(self) -> Iterator[Segment]:
+        last = ""
+        for line in walk_ledger(ledger_lines(self._found.folder), self._key, self._found.name):
+            last = line.sha256
+            if isinstance(line.record, Segments):
+                yield from line.record.segments
+            if last == self._ledger.last.sha256:
+                return
+        raise EvidenceError(f"{layout.LEDGER}: it changed while it was read")
+
+
+def _read(given: Given, found: Found, ledger: Ledger) -> tuple[Read, str]:
     if given.opener is None or found.opened is None:
-        return "sealed", "sealed: no identity was given" if given.opener is None else "sealed: there is nothing to open"
-    problems = given.opener.check(found.folder, found.opened, found.segments, given.progress)
+        return "sealed", "sealed: no identity was given"
+    key = p256_key(given.identities.certificates[found.opened.certificate_sha256])
+    problems = given.opener.check(found.folder, found.opened, SegmentsOf(ledger, found, key), given.progress)
     found.findings += problems
     if problems:
         return "wrong-key" if problems[0].question == "key" else "not-opened", problems[0].what
@@ -288,13 +292,12 @@ def _read(given: Given, found: Found) -> tuple[Read, str]:
 
 
 def _content_said(found: Found) -> str:
-    bad = [f for f in found.findings if f.question == "content"]
-    if not bad:
+    if found.first_bad is None:
         return f"all {found.verified} segments are as they were signed" if found.segments else "there is no segment"
-    first = min(bad, key=lambda f: float("inf") if f.offset_s is None else f.offset_s)
+    first = found.first_bad
     label = f"{first.utc}, " if first.utc else ""
     when = "" if first.offset_s is None else f" (first at {label}{first.offset_s} s into the recording)"
-    good = f"{found.verified} of {len(found.segments)} segments are as they were signed"
+    good = f"{found.verified} of {found.segments} segments are as they were signed"
     return f"{first.place}: {first.what}{when}; {good}"
 
 
@@ -310,8 +313,7 @@ def _time_said(found: Found) -> str:
 def _verdict(
     found: Found, signer: tuple[Signed, str], extent: tuple[Extent, str], read: tuple[Read, str]
 ) -> RecordingVerdict:
-    opened = found.opened
-    videos = [s.video for s in found.segments if s.video is not None]
+    opened, first = found.opened, found.first_video
     answers = Answers(
         content="altered" if found.altered_at_all else "matches",
         content_said=_content_said(found),
@@ -335,13 +337,15 @@ def _verdict(
         pre_event_mode=opened.pre_event.mode if opened else "",
         pre_event_asked_us=opened.pre_event.asked_us if opened else 0,
         pre_event_had_us=opened.pre_event.had_us if opened else 0,
-        seconds=round((videos[-1].to_us - videos[0].from_us) / 1e6, 3) if videos else 0.0,
-        first_frame=videos[0].first if videos else 0,
-        frames=sum(v.frames for v in videos),
-        packets=sum(s.audio.packets for s in found.segments if s.audio is not None),
-        segments=len(found.segments),
+        seconds=round((found.last_video.to_us - first.from_us) / 1e6, 3) if first and found.last_video else 0.0,
+        first_frame=first.first if first else 0,
+        frames=found.frames,
+        packets=found.packets,
+        segments=found.segments,
         verified_segments=found.verified,
         unproven_files=found.unproven,
         missing=found.missing,
         continues=opened.continues if opened else None,
+        findings_beyond=found.beyond,
+        first_bad=first_bad_of(found.name, found.first_bad),
     )

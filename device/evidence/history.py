@@ -13,16 +13,15 @@ from cryptography import x509
 
 from device.errors import EvidenceError
 from device.evidence import layout, records
-from device.evidence.chain import ReadLine, never_whole
 from device.evidence.documents import Identities, why_not_policy, why_not_signed
-from device.evidence.envelope import SignedLine, line_digest, open_line, verify_line
+from device.evidence.envelope import MAX_LINE_BYTES, SignedLine, open_line, verify_line
 from device.evidence.identity import Role, common_name, p256_key, parse_utc, why_not_trusted
-from device.evidence.journal import MAX_EPOCH_BYTES, cut_as_it_began, read_epoch
-from device.evidence.reading import names_in, read_file
+from device.evidence.journal import MAX_EPOCH_BYTES, walk_epoch
+from device.evidence.kept import Epoch, KeptLines, Place, Places
+from device.evidence.reading import LinesOf, names_in
 from device.evidence.records import (
     Boot,
     ForeignCard,
-    JournalRecord,
     Line,
     PreviousEpoch,
     Provisioned,
@@ -30,48 +29,30 @@ from device.evidence.records import (
     RecordingEnded,
     RecordingHead,
     Step,
-    Stopped,
-    Torn,
 )
 from device.evidence.verdicts import Finding, Question
 
+__all__ = ["Epoch", "History", "Place", "Told", "read_history"]
+
 
 class Told(msgspec.Struct):
-    """What the journal says of one recording: every line of its ledger that it holds, and how it ended."""
+    """What the journal says of one recording: every line of its ledger that it holds, and how it ended. `begun_utc`: when
+    it says that it began, None when its clock was not set."""
 
     lines: list[Line] = msgspec.field(default_factory=list)
     begun: bool = False
+    begun_utc: str | None = None
     ended: Line | None = None
     how: str = ""
 
 
-class Epoch(msgspec.Struct):
-    """One journal file that can be believed. `chain` counts a card's journals; `lines` are those that still count."""
-
-    name: str
-    chain: int
-    statement: Provisioned
-    boot: Boot
-    lines: list[ReadLine[JournalRecord]]
-    torn: Torn | None
-
-    @property
-    def stopped(self) -> bool:
-        return self.torn is None and isinstance(self.lines[-1].record, Stopped)
-
-
-class Place(msgspec.Struct, frozen=True):
-    """Where a believed line stands."""
-
-    line: Line
-    epoch: Epoch
-
-
 class History(msgspec.Struct):
-    """All journal files of a card. `places`: digest of every believed line → where it stands."""
+    """All journal files of a card. `places`: where every believed line stands. `recorded`: whether a device on this card
+    ever came so far as to decide anything."""
 
     epochs: list[Epoch] = msgspec.field(default_factory=list)
-    places: dict[str, Place] = msgspec.field(default_factory=dict)
+    places: Places = msgspec.field(default_factory=Places)
+    recorded: bool = False
     findings: list[Finding] = msgspec.field(default_factory=list)
     by_certificate: dict[str, dict[str, Told]] = msgspec.field(default_factory=dict)
 
@@ -80,17 +61,17 @@ class History(msgspec.Struct):
         """Whether any of it can be believed."""
         return bool(self.epochs)
 
-    @property
-    def recorded(self) -> bool:
-        """Whether a device on this card ever came so far as to decide anything."""
-        return any(isinstance(line.record, Step) for epoch in self.epochs for line in epoch.lines)
-
     def told(self, certificate_sha256: str, recording: str) -> Told:
         return self.by_certificate.get(certificate_sha256, {}).get(recording) or Told()
 
     def told_by_another(self, certificate_sha256: str, recording: str) -> bool:
         """Whether the journal of another key holds a recording of this name: names are never given twice."""
         return any(recording in told for sha256, told in self.by_certificate.items() if sha256 != certificate_sha256)
+
+    def began_utc(self, recording: str) -> str | None:
+        """When a recording began, by the word of whatever journal holds it."""
+        said = [told[recording].begun_utc for told in self.by_certificate.values() if recording in told]
+        return said[0] if len(said) == 1 else None
 
     def names(self) -> set[str]:
         """Every recording that some journal here holds a line of."""
@@ -102,8 +83,11 @@ class History(msgspec.Struct):
         return later[-1].stopped or any(e.boot.boot != epoch.boot.boot for e in later)
 
 
-def read_history(card: Path, identities: Identities, anchors: tuple[x509.Certificate, ...]) -> History:
-    reader = _Reader(card, identities, anchors)
+def read_history(
+    card: Path, identities: Identities, anchors: tuple[x509.Certificate, ...], *, whole: bool = True
+) -> History:
+    """`whole`: with every line at hand; else only their digests, and a line that is asked for is read again."""
+    reader = _Reader(card, identities, anchors, whole=whole)
     try:
         names = names_in(card / layout.JOURNAL)
     except EvidenceError as failure:
@@ -112,12 +96,11 @@ def read_history(card: Path, identities: Identities, anchors: tuple[x509.Certifi
     for number in sorted(n for n in map(layout.epoch_number, names) if n is not None):
         name = layout.epoch_name(number)
         try:
-            data = read_file(card / layout.epoch_file(name), MAX_EPOCH_BYTES)
+            pieces = LinesOf(card / layout.epoch_file(name), MAX_EPOCH_BYTES, MAX_LINE_BYTES)
+            if pieces.is_there:
+                reader.take(name, pieces)
         except EvidenceError as failure:
             reader.broken(name, str(failure))
-            continue
-        if data is not None:
-            reader.take(name, data)
     reader.end()
     return reader.history
 
@@ -132,9 +115,12 @@ class _Owner(msgspec.Struct, frozen=True):
 class _Reader:
     """Follows the links from epoch to epoch."""
 
-    def __init__(self, card: Path, identities: Identities, anchors: tuple[x509.Certificate, ...]) -> None:
+    def __init__(
+        self, card: Path, identities: Identities, anchors: tuple[x509.Certificate, ...], *, whole: bool
+    ) -> None:
         self.history = History()
         self._card = card
+        self._whole = whole
         self._certificates = identities.certificates
         self._anchors = anchors
         self._owner: _Owner | None = None
@@ -153,32 +139,34 @@ class _Reader:
 
     # -- one file ---------------------------------------------------------------------------------------------------
 
-    def take(self, name: str, data: bytes) -> None:
-        signed, statement = _provisioning_line(data)
+    def take(self, name: str, pieces: LinesOf) -> None:
+        first = pieces.first.removesuffix(b"\n")
+        signed, statement = _provisioning_line(first)
         owner = self._owner
         if signed is not None and statement is not None:
             owner = _Owner(statement, self._certificates.get(statement.certificate_sha256))
         if owner is None or owner.certificate is None:
-            self._cannot_take(name, data, owner, begins=signed is not None)
+            self._cannot_take(name, pieces, owner, begins=signed is not None)
             return
-        read = read_epoch(data, name, p256_key(owner.certificate), None)
-        if cut_as_it_began(data, read):
+        walk = walk_epoch(pieces, first, name, p256_key(owner.certificate))
+        lines = KeptLines(self._card / layout.epoch_file(name), walk, whole=self._whole)
+        if not lines and not walk.provably_altered and (walk.torn is None or walk.rest.never_whole):
             self._cut.append(name)
             return
-        before, self._newest = self._newest, (name, line_digest(data))
-        if not read.lines:
-            self.broken(name, f"no line of it can be believed: {read.fault}")
+        before, self._newest = self._newest, (name, pieces.sha256())
+        if not lines:
+            self.broken(name, f"no line of it can be believed: {walk.fault}")
             return
-        if read.provably_altered:
-            seq = read.lines[-1].record.seq + 1
-            self.broken(name, f"lines that were durable are missing or changed: {read.fault}", seq)
-        boot = read.lines[0].record
+        if walk.provably_altered:
+            seq = lines[-1].record.seq + 1
+            self.broken(name, f"lines that were durable are missing or changed: {walk.fault}", seq)
+        boot = lines[0].record
         if not isinstance(boot, Boot) or boot.epoch != name:
-            self.broken(name, "it does not begin with the record of its boot", read.lines[0].record.seq)
+            self.broken(name, "it does not begin with the record of its boot", lines[0].record.seq)
             return
         if signed is not None:
             self._begin_chain(name, signed, owner)
-        epoch = Epoch(name, self._chain, owner.statement, boot, read.lines, read.torn)
+        epoch = Epoch(name, self._chain, owner.statement, boot, lines, walk.torn)
         self._boot(epoch)
         if signed is not None and boot.previous is None:
             self._first_of_chain(epoch, before)
@@ -187,17 +175,19 @@ class _Reader:
         self._pass_over_cut()
         self.history.epochs.append(epoch)
 
-    def _cannot_take(self, name: str, data: bytes, owner: _Owner | None, *, begins: bool) -> None:
+    def _cannot_take(self, name: str, pieces: LinesOf, owner: _Owner | None, *, begins: bool) -> None:
+        for _ in pieces:
+            pass  # to its end, for its digest
         if owner is not None:
-            self._newest = (name, line_digest(data))
+            self._newest = (name, pieces.sha256())
             self._owner = owner
             certificate = layout.certificate_file(owner.statement.certificate_sha256)
             what = f"it can't be judged: the certificate of {owner.statement.device}, {certificate}, is missing"
             self._find("signer", name, what, 0 if begins else None)
-        elif never_whole(data):
+        elif pieces.beginning.never_whole:
             self._cut.append(name)
         else:
-            self._newest = (name, line_digest(data))
+            self._newest = (name, pieces.sha256())
             self.broken(name, "the beginning of the journal, the agency's statement about the device, is missing")
 
     def _begin_chain(self, name: str, signed: SignedLine, owner: _Owner) -> None:
@@ -267,13 +257,13 @@ class _Reader:
         if (boot.prev, boot.seq) != (previous.last.sha256, previous.last.seq + 1):
             self.broken(epoch.name, "it does not hold the hash of the line that it says it follows", boot.seq)
         self._pass_over_abandoned(epoch, [e for e in mine if e.name > last.name])
-        places = [line.place for line in last.lines]
-        if previous.last not in places:
+        at = last.lines.index(previous.last)
+        if at < 0:
             what = f"its line {previous.last.seq}, which epoch {epoch.name} follows, is missing or changed"
             self.broken(last.name, what)
         elif boot.reason == "write-failed":
-            self._end_at(last, places.index(previous.last) + 1)
-        elif previous.last != places[-1] or previous.torn != last.torn:
+            self._end_at(last, at + 1)
+        elif at != len(last.lines) - 1 or previous.torn != last.torn:
             what = f"what follows its line {previous.last.seq} is not what epoch {epoch.name} found there"
             self.broken(last.name, what)
 
@@ -293,7 +283,8 @@ class _Reader:
         if count < len(last.lines) or last.torn is not None:
             what = "left from a write that failed; not believed"
             self._find("note", last.name, what, last.lines[count - 1].record.seq + 1)
-        last.lines, last.torn = last.lines[:count], None
+        last.lines.cut(count)
+        last.torn = None
 
     # -- the end ----------------------------------------------------------------------------------------------------
 
@@ -313,13 +304,17 @@ class _Reader:
             elif not epoch.stopped:
                 what = "its last boot has no end: a power loss, or it is running; what came after is not known"
                 self._find("extent", epoch.name, what, epoch.lines[-1].record.seq + 1)
+        self.history.places = Places(self.history.epochs)
         for epoch in self.history.epochs:
-            self._believe(epoch)
+            try:
+                self._believe(epoch)
+            except EvidenceError as failure:
+                self.broken(epoch.name, str(failure))
 
     def _believe(self, epoch: Epoch) -> None:
         for line in epoch.lines:
-            self.history.places[line.sha256] = Place(line.place, epoch)
             record = line.record
+            self.history.recorded = self.history.recorded or isinstance(record, Step)
             if not isinstance(record, RecordingBegun | RecordingHead | RecordingEnded):
                 continue
             known = self.history.by_certificate.setdefault(epoch.statement.certificate_sha256, {})
@@ -327,6 +322,7 @@ class _Reader:
             told.lines.append(record.first if isinstance(record, RecordingBegun) else record.head)
             if isinstance(record, RecordingBegun):
                 told.begun = True
+                told.begun_utc = record.utc if record.clock.synchronised else None
             elif isinstance(record, RecordingEnded):
                 told.ended, told.how = record.head, record.how
 
@@ -336,9 +332,9 @@ def _made_anew_after(epoch: Epoch, previous: PreviousEpoch | None) -> bool:
     return epoch.boot.reason in ("write-failed", "policy-changed") and epoch.boot.previous == previous
 
 
-def _provisioning_line(data: bytes) -> tuple[SignedLine | None, Provisioned | None]:
+def _provisioning_line(first: bytes) -> tuple[SignedLine | None, Provisioned | None]:
     try:
-        signed = open_line(data.split(b"\n", 1)[0])
+        signed = open_line(first)
         if signed.payload_type != records.PROVISIONING_TYPE:
             return None, None
         return signed, records.decode_provisioned(signed.payload)

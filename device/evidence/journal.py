@@ -5,6 +5,7 @@ Recorder thread. Records are taken by `add` and made durable by `sync`. When a w
 on that file: the records not yet durable are signed into a new epoch's file. A broken journal never blocks a start.
 """
 
+from collections.abc import Iterable
 from typing import Literal
 
 import msgspec
@@ -13,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from device.clock import Clock
 from device.errors import CannotPersist, EvidenceError
 from device.evidence import layout, records
-from device.evidence.chain import Chain, ReadChain, never_whole, read_chain
+from device.evidence.chain import Chain, ReadChain, Walk, lines_in, never_whole, read_chain
 from device.evidence.disk import Disk, File, abandon
 from device.evidence.envelope import Signer, line_digest, open_line
 from device.evidence.records import (
@@ -230,13 +231,21 @@ def read_epoch(data: bytes, name: str, key: ec.EllipticCurvePublicKey, after: Li
     """Take an epoch's file apart. `after`: the line it must link to; None takes the file's own word for it."""
     if after is not None:
         return read_chain(data, 0, key, records.decode_journal, name, after.seq + 1, after.sha256)
-    first = data.split(b"\n", 1)[0]
+    walk = walk_epoch(lines_in(data, 0), data.split(b"\n", 1)[0], name, key)
+    lines = list(walk)
+    return ReadChain(lines, walk.torn, walk.fault, walk.provably_altered)
+
+
+def walk_epoch(pieces: Iterable[bytes], first: bytes, name: str, key: ec.EllipticCurvePublicKey) -> Walk[JournalRecord]:
+    """The good lines of an epoch's file, whose first line is `first` (without its newline), by the file's own word."""
+    rest = iter(pieces)
+    seq, prev, offset = 0, None, 0
     try:
         signed = open_line(first)
-        provisioned = signed.payload_type == records.PROVISIONING_TYPE
-        seq = 1 if provisioned else records.decode_journal(signed.payload).seq
+        if signed.payload_type == records.PROVISIONING_TYPE:
+            seq, prev, offset = 1, signed.sha256, len(next(rest))
+        else:
+            seq = records.decode_journal(signed.payload).seq
     except EvidenceError:
-        return read_chain(data, 0, key, records.decode_journal, name, 0, None)
-    if provisioned:
-        return read_chain(data, len(first) + 1, key, records.decode_journal, name, seq, signed.sha256)
-    return read_chain(data, 0, key, records.decode_journal, name, seq, None)
+        pass
+    return Walk(rest, offset, key, records.decode_journal, name, seq, prev)

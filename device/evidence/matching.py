@@ -100,8 +100,8 @@ class _Matching:
         chain = self._read(name)
         if chain is None or not isinstance(opened := chain.lines[0].record, RecordingOpened):
             return
-        place = self._given.history.places.get(opened.journal.sha256)
-        if opened.prev != opened.journal.sha256 or place is None or place.line != opened.journal:
+        place = self._given.history.places.at(opened.journal)
+        if opened.prev != opened.journal.sha256 or place is None:
             self.find("content", name, "the journal line that it starts from is not in the journal", opened.utc)
             return
         self._against_journal(name, chain, opened)

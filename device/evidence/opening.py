@@ -7,7 +7,7 @@ import hashlib
 import io
 import os
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -51,7 +51,9 @@ class Identity:
         return plain
 
 
-def plaintext(folder: Path, opened: RecordingOpened, segments: list[Segment], identity: Identity) -> Iterator[bytes]:
+def plaintext(
+    folder: Path, opened: RecordingOpened, segments: Iterable[Segment], identity: Identity
+) -> Iterator[bytes]:
     """The init, then each segment, opened one at a time."""
     yield identity.open(folder / layout.INIT, opened.init)
     for segment in segments:
@@ -59,7 +61,7 @@ def plaintext(folder: Path, opened: RecordingOpened, segments: list[Segment], id
 
 
 def check_plaintext(
-    folder: Path, opened: RecordingOpened, segments: list[Segment], identity: Identity, progress: Progress
+    folder: Path, opened: RecordingOpened, segments: Iterable[Segment], identity: Identity, progress: Progress
 ) -> list[Finding]:
     """Open and decode every segment; each frame that the ledger counts must be there, at its time."""
     place = layout.INIT
@@ -81,7 +83,7 @@ def check_plaintext(
 def write_mp4(
     folder: Path,
     opened: RecordingOpened,
-    segments: list[Segment],
+    segments: Iterable[Segment],
     identity: Identity,
     output: Path,
     progress: Progress,

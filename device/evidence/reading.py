@@ -7,7 +7,7 @@ folder and what stands below it; that the folders on the way are folders, and no
 import hashlib
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -74,6 +74,77 @@ def digest_file(path: Path, size: int) -> tuple[str, bytes]:
     return digest.hexdigest(), beginning
 
 
+class LinesOf:
+    """A file's lines, one at a time, with their newlines: memory is that of one line, whatever the file's size.
+
+    A line longer than `line_bytes` comes in pieces of which none but the last has a newline. Of a file that is being
+    written it is what was there at first. `EvidenceError` when it is larger than `limit`, or can't be read, then too
+    while its lines are taken. To be gone through once.
+    """
+
+    def __init__(self, path: Path, limit: int, line_bytes: int) -> None:
+        size = regular_size(path)
+        if size is not None and size > limit:
+            raise EvidenceError(f"{path.name}: {size} bytes; the limit is {limit}")
+        self.is_there = size is not None
+        self.beginning = Beginning()
+        self._digest = hashlib.sha256()
+        self._pieces = _in_lines(_blocks(path, size) if size else (), line_bytes)
+        self.first = next(self._pieces, b"")
+        """The first line, or the first piece of it."""
+
+    def __iter__(self) -> Iterator[bytes]:
+        piece = self.first
+        while piece:
+            self.beginning.take(piece)
+            self._digest.update(piece)
+            yield piece
+            piece = next(self._pieces, b"")
+
+    def sha256(self) -> str:
+        """Of all that was taken so far."""
+        return self._digest.hexdigest()
+
+
+class Beginning:
+    """Looks at the pieces of a first line: `never_whole` when it is what a power loss leaves of a first write, and not
+    a whole line that is merely wrong: no end to it, or holes of zeros."""
+
+    def __init__(self) -> None:
+        self._ended = False
+        self._zeros = False
+
+    def take(self, piece: bytes) -> None:
+        if not self._ended:
+            self._zeros = self._zeros or b"\0" in piece
+            self._ended = piece.endswith(b"\n")
+
+    @property
+    def never_whole(self) -> bool:
+        return self._zeros or not self._ended
+
+
+def read_part(path: Path, offset: int, size: int) -> bytes:
+    """So many bytes of a regular file, fewer where it ends."""
+    with _opened(path) as descriptor:
+        try:
+            return os.pread(descriptor, size, offset)
+        except OSError as failure:
+            raise EvidenceError(f"{path.name}: {_why(failure)}") from failure
+
+
+def each_name(folder: Path) -> Iterator[str]:
+    """The names in a folder, in no order, none kept: for what is counted. As `names_in`, but for the limit."""
+    if not real_folder(folder):
+        return
+    try:
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                yield entry.name
+    except OSError as failure:
+        raise EvidenceError(f"{folder.name}: {_why(failure)}") from failure
+
+
 def names_in(folder: Path) -> list[str]:
     """The sorted names in a folder; empty when there is none. `EvidenceError` for a link, and when it can't be read."""
     if not real_folder(folder):
@@ -100,6 +171,22 @@ def _blocks(path: Path, limit: int) -> Iterator[memoryview]:
                 return
             yield view[:count]
             limit -= count
+
+
+def _in_lines(blocks: Iterable[memoryview], line_bytes: int) -> Iterator[bytes]:
+    kept = b""
+    for block in blocks:
+        data = kept + bytes(block)
+        begin = 0
+        while (end := data.find(b"\n", begin) + 1) > 0:
+            yield data[begin:end]
+            begin = end
+        kept = data[begin:]
+        if len(kept) > line_bytes:
+            yield kept
+            kept = b""
+    if kept:
+        yield kept
 
 
 @contextmanager

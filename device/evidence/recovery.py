@@ -6,6 +6,7 @@ one whose ledger lost lines that were provably durable, is left exactly as it is
 """
 
 import hashlib
+from pathlib import Path
 from typing import Literal
 
 import msgspec
@@ -14,9 +15,10 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from device.clock import Clock
 from device.errors import EvidenceError
 from device.evidence import layout, records
-from device.evidence.chain import Chain, ReadChain, ReadLine, read_chain
+from device.evidence.chain import Chain, ReadChain, ReadLine, Walk, read_chain
 from device.evidence.disk import Disk, abandon
-from device.evidence.envelope import Signer, open_line, verify_line
+from device.evidence.envelope import MAX_LINE_BYTES, Signer, open_line, verify_line
+from device.evidence.reading import LinesOf
 from device.evidence.records import (
     Found,
     LedgerRecord,
@@ -28,7 +30,7 @@ from device.evidence.records import (
     Totals,
     Tree,
 )
-from device.evidence.tree import MerkleTree
+from device.evidence.tally import Tally
 
 MAX_LEDGER_BYTES = 256 * 1024 * 1024
 MAX_SEGMENT_BYTES = 256 * 1024 * 1024
@@ -96,21 +98,29 @@ def read_ledger(data: bytes, name: str, key: ec.EllipticCurvePublicKey) -> ReadC
     return chain
 
 
+def ledger_lines(folder: Path) -> LinesOf:
+    """A recording's ledger, line by line."""
+    return LinesOf(folder / layout.LEDGER, MAX_LEDGER_BYTES, MAX_LINE_BYTES)
+
+
+def walk_ledger(pieces: LinesOf, key: ec.EllipticCurvePublicKey, name: str) -> Walk[LedgerRecord]:
+    """The good lines of a ledger; whether the first one opens a recording is not looked at."""
+    return Walk(pieces, 0, key, records.decode_ledger, name, 0, None)
+
+
 def merkle_tree(lines: list[ReadLine[LedgerRecord]]) -> Tree:
-    tree = MerkleTree()
-    for line in lines:
-        tree.append(line.payload)
-    return Tree(size=tree.size, root=tree.root())
+    return _tally(lines).tree
 
 
 def totals(lines: list[ReadLine[LedgerRecord]]) -> Totals:
-    segments = [s for line in lines if isinstance(line.record, Segments) for s in line.record.segments]
-    return Totals(
-        segments=len(segments),
-        frames=sum(s.video.frames for s in segments if s.video is not None),
-        packets=sum(s.audio.packets for s in segments if s.audio is not None),
-        size=sum(s.file.size for s in segments),
-    )
+    return _tally(lines).totals
+
+
+def _tally(lines: list[ReadLine[LedgerRecord]]) -> Tally:
+    tally = Tally()
+    for line in lines:
+        tally.take(line.record, line.payload)
+    return tally
 
 
 class Closing(msgspec.Struct, frozen=True):

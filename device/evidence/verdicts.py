@@ -68,6 +68,33 @@ class Finding(Shown, frozen=True, kw_only=True):
         }[self.question]
 
 
+class FirstBad(Shown, frozen=True, kw_only=True):
+    """The first second whose content is not as it was signed: of which recording, by which finding. `recording` is ""
+    when only the card's own papers are concerned; a time is None where it can't be told."""
+
+    recording: str
+    place: str
+    utc: str | None = None
+    offset_s: float | None = None
+
+
+def first_of(before: Finding | None, finding: Finding) -> Finding:
+    """The earlier of two in a recording; of two whose second is not known, the one that was found first."""
+    if before is None or _offset_s(finding) < _offset_s(before):
+        return finding
+    return before
+
+
+def first_bad_of(recording: str, finding: Finding | None) -> FirstBad | None:
+    if finding is None:
+        return None
+    return FirstBad(recording=recording, place=finding.place, utc=finding.utc, offset_s=finding.offset_s)
+
+
+def _offset_s(finding: Finding) -> float:
+    return float("inf") if finding.offset_s is None else finding.offset_s
+
+
 class Answers(Shown, frozen=True, kw_only=True):
     """`content`, `signer`, `extent`, `time`, `read`: each a verdict and the sentence that explains it."""
 
@@ -109,7 +136,8 @@ class Answers(Shown, frozen=True, kw_only=True):
 class RecordingVerdict(Shown, frozen=True, kw_only=True):
     """A recording's answers, and the facts of its ledger. Times in µs of the boot clock, `seconds` of video.
 
-    `missing`: frames that signed gap records account for, by cause (`camera`: they never came)."""
+    `missing`: frames that signed gap records account for, by cause (`camera`: they never came). `findings_beyond`: how
+    many more findings there are than are listed."""
 
     recording: str
     device: str
@@ -131,10 +159,13 @@ class RecordingVerdict(Shown, frozen=True, kw_only=True):
     unproven_files: int = 0
     missing: dict[str, int] = {}
     continues: str | None = None
+    findings_beyond: int = 0
+    first_bad: FirstBad | None = None
 
 
 class CardVerdict(Shown, frozen=True, kw_only=True):
-    """Everything under one path. `foreign`: files that are none of ours, listed and not judged."""
+    """Everything under one path. `foreign`: files that are none of ours, listed and not judged; `foreign_beyond`: how
+    many more there are than are listed."""
 
     path: str
     verdict: str
@@ -143,6 +174,8 @@ class CardVerdict(Shown, frozen=True, kw_only=True):
     findings: tuple[Finding, ...]
     recordings: tuple[RecordingVerdict, ...]
     foreign: tuple[str, ...]
+    foreign_beyond: int = 0
+    first_bad: FirstBad | None = None
 
 
 def worst(statuses: list[int]) -> int:

@@ -18,9 +18,20 @@ from device.evidence import layout
 from device.evidence.case import Given, Opener, Progressing
 from device.evidence.documents import Identities, read_identities
 from device.evidence.examine import examine
+from device.evidence.foreign import foreign_files, names_there
 from device.evidence.history import History, read_history
 from device.evidence.reading import names_in, real_folder, regular_size
-from device.evidence.verdicts import WORDS, CardVerdict, Finding, RecordingVerdict, printable, worst
+from device.evidence.verdicts import (
+    WORDS,
+    CardVerdict,
+    Finding,
+    FirstBad,
+    RecordingVerdict,
+    first_bad_of,
+    printable,
+    worst,
+)
+from device.evidence.workers import Workers, all_cores
 
 __all__ = ["Opener", "Progressing", "is_card", "is_recording", "total_bytes", "verify"]
 
@@ -43,10 +54,9 @@ def total_bytes(path: Path) -> int:
     """How many bytes of segments a verification will read: for a progress bar. Says nothing of what is wrong."""
     where = _resolved(path)
     evidence = where / layout.EVIDENCE
-    folders = [where] if is_recording(path) else [evidence / name for name in _names(evidence)]
     total = 0
-    for folder in folders:
-        for name in _names(folder):
+    for folder in [where] if is_recording(path) else (evidence / name for name in names_there(evidence)):
+        for name in names_there(folder):
             if layout.segment_numbers(name) is not None:
                 try:
                     total += regular_size(folder / name) or 0
@@ -62,24 +72,25 @@ def verify(
     opener: Opener | None = None,
     head: str | None = None,
     progress: Progressing = lambda _: None,
+    jobs: int | None = None,
 ) -> CardVerdict:
     """Verify a card, or one recording's folder. `UsageError` when the path is neither, and for a `head` that is none.
 
-    `head`: the SHA-256 of a line of the journal that is known from outside the card.
+    `head`: the SHA-256 of a line of the journal that is known from outside the card. `jobs`: how many files are hashed
+    at once, all cores when None; the verdict does not depend on it.
     """
     if head is not None and not _HEAD.fullmatch(head):
         raise UsageError(f"--head {printable(head)}: not a SHA-256; give the 64 hexadecimal digits of a journal line")
     where = _resolved(path)
-    if is_recording(path):
-        examination = _Examination(where.parent.parent, where.name, anchors, opener, progress)
-    elif is_card(path):
-        examination = _Examination(where, None, anchors, opener, progress)
-    else:
+    if not is_recording(path) and not is_card(path):
         raise UsageError(
             f"{printable(str(path))}: neither a card (a folder with {layout.EVIDENCE}/ and {layout.JOURNAL}/) nor a "
             "recording (a folder such as 000001-0123456789abcdef); give one of these"
         )
-    return examination.verdict(path, head.lower() if head is not None else None)
+    card, only = (where.parent.parent, where.name) if is_recording(path) else (where, None)
+    with Workers(jobs or all_cores()) as workers:
+        examination = _Examination(card, only, anchors, opener, progress, workers)
+        return examination.verdict(path, head.lower() if head is not None else None)
 
 
 class _Examination:
@@ -92,8 +103,10 @@ class _Examination:
         anchors: tuple[x509.Certificate, ...],
         opener: Opener | None,
         progress: Progressing,
+        workers: Workers,
     ) -> None:
         self._card = card
+        self._workers = workers
         self._only = only
         self._anchors = anchors
         self._opener = opener
@@ -105,16 +118,18 @@ class _Examination:
 
     def verdict(self, path: Path, head: str | None) -> CardVerdict:
         self._judge_all()
+        missing = dict(self._missing_recordings())
         findings = [
             *self._folders(),
             *self._documents(),
             *self._of_history(),
             *self._listing,
-            *self._missing_recordings(),
+            *missing.values(),
             *self._against_head(head),
         ]
         recordings = tuple(self._judged[name] for name in sorted(self._judged))
         status = worst([r.exit_status for r in recordings] + [f.exit_status for f in findings])
+        foreign, beyond = ([], 0) if self._only is not None else foreign_files(self._card)
         return CardVerdict(
             path=str(path),
             verdict=WORDS[status],
@@ -122,7 +137,9 @@ class _Examination:
             journal_said=self._journal_said(head),
             findings=tuple(findings),
             recordings=recordings,
-            foreign=() if self._only is not None else tuple(map(printable, _foreign(self._card))),
+            foreign=tuple(foreign),
+            foreign_beyond=beyond,
+            first_bad=self._first_bad(missing, findings),
         )
 
     # -- the recordings -----------------------------------------------------------------------------------------------
@@ -133,7 +150,7 @@ class _Examination:
         newer: set[str] = set()
         for _ in range(MAX_READINGS):
             self._identities = read_identities(self._card)
-            self._history = read_history(self._card, self._identities, self._anchors)
+            self._history = read_history(self._card, self._identities, self._anchors, whole=False)
             if len(self._history.places) == lines:
                 return
             lines = len(self._history.places)
@@ -146,7 +163,9 @@ class _Examination:
         """Whether the recording shows that the journal has grown since it was read."""
         if name in self._judged and not again:
             return False
-        given = Given(self._card, self._anchors, self._identities, self._history, self._opener, self._progress)
+        given = Given(
+            self._card, self._anchors, self._identities, self._history, self._opener, self._progress, self._workers
+        )
         self._judged[name], newer = examine(given, name, self._card / layout.recording_folder(name))
         return newer
 
@@ -186,11 +205,20 @@ class _Examination:
             what = "there is no journal that can be believed: whether anything is missing can't be told"
             yield Finding(question="extent", place=layout.JOURNAL, what=what)
 
-    def _missing_recordings(self) -> Iterator[Finding]:
+    def _missing_recordings(self) -> Iterator[tuple[str, Finding]]:
         if self._only is None:
             for name in sorted(self._history.names() - set(self._judged)):
                 what = "the journal holds this recording; its folder is missing"
-                yield Finding(question="content", place=layout.recording_folder(name), what=what)
+                place, utc = layout.recording_folder(name), self._history.began_utc(name)
+                yield name, Finding(question="content", place=place, what=what, utc=utc, offset_s=0.0)
+
+    def _first_bad(self, missing: dict[str, Finding], findings: list[Finding]) -> FirstBad | None:
+        """In the order of the recordings' counters; the journal and the card's papers when no recording is concerned."""
+        bad = {name: first_bad_of(name, finding) for name, finding in missing.items()}
+        bad |= {name: judged.first_bad for name, judged in self._judged.items() if judged.first_bad is not None}
+        if bad:
+            return bad[min(bad)]
+        return first_bad_of("", next((finding for finding in findings if finding.question == "content"), None))
 
     def _against_head(self, head: str | None) -> Iterator[Finding]:
         if head is not None and head not in self._history.places:
@@ -222,32 +250,3 @@ def _is_folder(path: Path) -> bool:
         return real_folder(path)
     except EvidenceError:
         return False
-
-
-def _names(folder: Path) -> list[str]:
-    """For what is only listed or counted: a folder that can't be read is judged elsewhere."""
-    try:
-        return names_in(folder)
-    except EvidenceError:
-        return []
-
-
-def _foreign(card: Path) -> Iterator[str]:
-    """Files that are none of ours: listed, so that nobody wonders, and not judged."""
-    known = {*layout.TOP_FOLDERS, layout.RESERVE, "lost+found"}
-    yield from (name for name in _names(card) if name not in known)
-    for name in _names(card / layout.JOURNAL):
-        if layout.epoch_number(name) is None:
-            yield f"{layout.JOURNAL}/{name}"
-    for folder, suffixes in ((layout.IDENTITY, (".der",)), (layout.POLICY, (".toml", ".bundle"))):
-        for name in _names(card / folder):
-            if layout.document_digest(name) is None or not name.endswith(suffixes):
-                yield f"{folder}/{name}"
-    ours = {layout.INIT, layout.LEDGER, *map(layout.recovery_file, range(layout.MAX_RECOVERIES))}
-    for folder in _names(card / layout.EVIDENCE):
-        if layout.recording_counter(folder) is None:
-            yield f"{layout.EVIDENCE}/{folder}"
-            continue
-        for name in _names(card / layout.EVIDENCE / folder):
-            if name not in ours and layout.segment_numbers(name) is None:
-                yield f"{layout.EVIDENCE}/{folder}/{name}"
