@@ -72,6 +72,9 @@ def _parser(*, lean: bool = False) -> argparse.ArgumentParser:
     verify.add_argument("--trust", type=Path, required=True, metavar="CA.pem", help="the agency's CA certificate")
     verify.add_argument("--identity", type=Path, metavar="KEY", help="also open and decode, with this age identity")
     verify.add_argument("--head", metavar="SHA256", help="a journal line known from outside: it must be in the journal")
+    verify.add_argument("--jobs", type=int, metavar="N", help="hash so many files at once (default: one a core)")
+    verify.add_argument("--report", type=Path, metavar="FILE.html", help="also write a page for a court")
+    verify.add_argument("--force", action="store_true", help="replace FILE.html if it is there")
     verify.add_argument("--json", action="store_true", help="for programs")
 
     export = _command(commands, "export", "write a recording as a playable MP4", _EXPORT_EXAMPLE, _export)
@@ -137,9 +140,14 @@ def _status(options: argparse.Namespace) -> int:
 
 
 def _verify(options: argparse.Namespace) -> int:
-    from device.readers import show_verification
+    from device.readers import Asked, show_verification
 
-    return show_verification(options.paths, options.trust, options.identity, options.head, as_json=options.json)
+    if options.report is not None:
+        _not_on_a_card(options.report, "--report")
+    asked = Asked(
+        options.paths, options.trust, options.identity, options.head, options.jobs, options.report, force=options.force
+    )
+    return show_verification(asked, as_json=options.json)
 
 
 def _export(options: argparse.Namespace) -> int:
@@ -156,13 +164,19 @@ def _export(options: argparse.Namespace) -> int:
 
 def _new_file(output: Path, *, force: bool) -> Path:
     """An output that overwrites nothing unasked, and never anything on a card."""
-    from device.evidence.verify import is_card, is_recording
-
-    if any(is_card(folder) or is_recording(folder) for folder in output.resolve().parents):
-        raise UsageError(f"-o {output}: that is on a card; nothing on one is ever overwritten: name a file elsewhere")
+    _not_on_a_card(output, "-o")
     if os.path.lexists(output) and not force:
         raise UsageError(f"-o {output}: it is there already; name another file, or give --force")
     return output
+
+
+def _not_on_a_card(output: Path, key: str) -> None:
+    from device.evidence.verify import is_card, is_recording
+
+    if any(is_card(folder) or is_recording(folder) for folder in output.resolve().parents):
+        raise UsageError(
+            f"{key} {output}: that is on a card; nothing on one is ever overwritten: name a file elsewhere"
+        )
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
@@ -16,11 +17,21 @@ from device.errors import UsageError
 from device.evidence.identity import load_anchors
 from device.evidence.opening import Identity, check_plaintext, write_mp4
 from device.evidence.records import RecordingOpened, Segment
-from device.evidence.verdicts import EXIT_ALTERED, EXIT_WRONG_KEY, CardVerdict, Finding, RecordingVerdict, worst
+from device.evidence.verdicts import (
+    EXIT_ALTERED,
+    EXIT_WRONG_KEY,
+    CardVerdict,
+    Finding,
+    RecordingVerdict,
+    first_bad_said,
+    when_said,
+    worst,
+)
 from device.evidence.verify import Opener, Progressing, is_recording, total_bytes, verify
 from device.service.status import read_status
-from device.terminal import Output, check_replaceable, print_json
+from device.terminal import Output, check_output, check_replaceable, print_json, write_whole
 
+MOST_JOBS = 256
 _COLOURS = {0: "green", 1: "bold red", 2: "magenta", 3: "magenta", 4: "yellow"}
 
 
@@ -36,10 +47,33 @@ def show_status(path: Path, *, as_json: bool) -> int:
     return 0
 
 
-def show_verification(paths: list[Path], trust: Path, identity: Path | None, head: str | None, *, as_json: bool) -> int:
-    anchors = load_anchors(trust)
-    opener = _opener(Identity(identity)) if identity is not None else None
-    verdicts = [_verified(path, anchors, opener, head, quiet=as_json) for path in paths]
+class Asked(msgspec.Struct, frozen=True):
+    """What `bodycam verify` was asked for. `jobs` None: all cores. `report`: where the page goes, if one was asked for."""
+
+    paths: list[Path]
+    trust: Path
+    identity: Path | None = None
+    head: str | None = None
+    jobs: int | None = None
+    report: Path | None = None
+    force: bool = False
+
+
+def show_verification(asked: Asked, *, as_json: bool) -> int:
+    if asked.jobs is not None and not 1 <= asked.jobs <= MOST_JOBS:
+        raise UsageError(f"--jobs {asked.jobs}: give a number from 1 to {MOST_JOBS}, or leave it out for all cores")
+    inputs = [asked.trust, *([asked.identity] if asked.identity is not None else [])]
+    if asked.report is not None:
+        check_output(asked.report, "--report", inputs, force=asked.force)
+    anchors = load_anchors(asked.trust)
+    opener = _opener(Identity(asked.identity)) if asked.identity is not None else None
+    began = datetime.now(UTC)
+    verdicts = [_verified(path, anchors, opener, asked.head, asked.jobs, quiet=as_json) for path in asked.paths]
+    if asked.report is not None:
+        from device.verify_page import verification_page
+
+        page = verification_page(list(zip(asked.paths, verdicts, strict=True)), anchors, began, _arguments(asked))
+        write_whole(asked.report, page, "--report", inputs, force=asked.force)
     if as_json:
         print_json(verdicts)
     else:
@@ -47,6 +81,13 @@ def show_verification(paths: list[Path], trust: Path, identity: Path | None, hea
         for verdict in verdicts:
             _show_card(console, verdict)
     return worst([verdict.exit_status for verdict in verdicts])
+
+
+def _arguments(asked: Asked) -> list[str]:
+    """The command as it was given; an identity's file is named, and nothing of what is in it."""
+    said = ["bodycam", "verify", *map(str, asked.paths), "--trust", str(asked.trust)]
+    options = {"--identity": asked.identity, "--head": asked.head, "--jobs": asked.jobs, "--report": asked.report}
+    return [*said, *(word for key, value in options.items() if value is not None for word in (key, str(value)))]
 
 
 def show_export(recording: Path, identity_path: Path, trust: Path | None, output: Path, *, as_json: bool) -> int:
@@ -65,7 +106,7 @@ def show_export(recording: Path, identity_path: Path, trust: Path | None, output
         kept.append((opened, segments))
         return check_plaintext(folder, opened, segments, identity, progress)
 
-    verdict = _verified(recording, anchors, Opener(keep), None, quiet=as_json)
+    verdict = _verified(recording, anchors, Opener(keep), None, None, quiet=as_json)
     judged = verdict.recordings[0]
     written = 0
     if judged.exit_status not in (EXIT_ALTERED, EXIT_WRONG_KEY) and kept:
@@ -100,11 +141,17 @@ def _export_status(judged: RecordingVerdict, *, trusted: bool) -> int:
 
 
 def _verified(
-    path: Path, anchors: tuple[x509.Certificate, ...], opener: Opener | None, head: str | None, *, quiet: bool
+    path: Path,
+    anchors: tuple[x509.Certificate, ...],
+    opener: Opener | None,
+    head: str | None,
+    jobs: int | None,
+    *,
+    quiet: bool,
 ) -> CardVerdict:
     passes = 2 if opener is not None else 1
     with _progress(passes * total_bytes(path), "verifying", quiet=quiet) as advance:
-        return verify(path, anchors, opener=opener, head=head, progress=advance)
+        return verify(path, anchors, opener=opener, head=head, progress=advance, jobs=jobs)
 
 
 def _opener(identity: Identity) -> Opener:
@@ -126,6 +173,11 @@ def _show_card(console: Console, verdict: CardVerdict) -> None:
         _show_finding(console, finding)
     for name in verdict.foreign:
         console.print(f"not ours, not judged: {escape(name)}", style="dim", highlight=False)
+    if verdict.foreign_beyond:
+        console.print(f"not ours, not judged: {verdict.foreign_beyond} more", style="dim", highlight=False)
+    if verdict.first_bad is not None:
+        said = f"first bad: {first_bad_said(verdict.first_bad)}"
+        console.print(escape(said), style="red", highlight=False, soft_wrap=True)
     colour = _COLOURS[verdict.exit_status]
     console.print(f"[{colour}]{verdict.verdict}[/]; {escape(verdict.journal_said)}", highlight=False, soft_wrap=True)
 
@@ -170,6 +222,8 @@ def _show_recording(console: Console, recording: RecordingVerdict) -> None:
     console.print(table)
     for finding in recording.findings:
         _show_finding(console, finding)
+    if recording.findings_beyond:
+        console.print(f"  and {recording.findings_beyond} more findings", style="red", highlight=False)
 
 
 def _missing_said(recording: RecordingVerdict) -> str:
@@ -184,8 +238,8 @@ def _missing_said(recording: RecordingVerdict) -> str:
 
 
 def _show_finding(console: Console, finding: Finding) -> None:
-    label = f"{finding.utc}, " if finding.utc else ""
-    when = "" if finding.offset_s is None else f" ({label}{finding.offset_s} s into the recording)"
+    when = when_said(finding.utc, finding.offset_s)
+    when = f" ({when})" if when else ""
     style = "dim" if finding.question == "note" else "red"
     console.print(f"  {escape(finding.place)}: {escape(finding.what)}{when}", style=style, highlight=False)
 

@@ -14,38 +14,11 @@ from device.evidence.judgements import AuditFinding
 from device.evidence.report import Report
 from device.evidence.shifts import Mark, PolicyUsed, Shift, Span, Started, Titles
 from device.evidence.verdicts import EXIT_EXTENT, EXIT_INTACT
+from device.page_frame import framed
 from device.report_picture import MARK_WORDS, minutes_and_seconds, timeline, zone_colours
 
 MOST_FINDINGS = 50
 _ONE_LINE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}( [0-9]{2}:[0-9]{2}:[0-9]{2})?|[0-9]{6}-[0-9a-f]{16}")
-_STYLE = """
-:root { color-scheme: light; }
-body { font: 16px/1.5 system-ui, sans-serif; color: #1a1a1a; background: #fff; max-width: 62rem; margin: 0 auto; padding: 1rem; }
-h1, h2, h3, p, figcaption, summary { overflow-wrap: anywhere; }
-table { border-collapse: collapse; min-width: 18rem; }
-caption { text-align: left; font-weight: bold; padding: .3rem 0; }
-caption span { display: inline-block; position: sticky; left: 0; max-width: calc(100vw - 4.5rem); }
-th, td { border: 1px solid #767676; padding: .25rem .6rem; text-align: left; vertical-align: top; }
-td { overflow-wrap: anywhere; min-width: 7rem; }
-td:last-child { min-width: 12rem; }
-td.n { text-align: right; min-width: 3rem; }
-td.t, th.t { white-space: nowrap; }
-thead th { background: #eee; }
-.bad { border: 3px solid #b00020; padding: .5rem 1rem; }
-.good { border: 3px solid #1b6e2d; padding: .5rem 1rem; }
-.unproven { border: 3px solid #8a5a00; padding: .5rem 1rem; }
-figure { margin: 1rem 0; }
-svg { max-width: none; }
-.wide {
-  overflow-x: auto; margin: 1rem 0;
-  background:
-    linear-gradient(to right, #fff 50%, #fff0) left / 3rem 100% no-repeat local,
-    linear-gradient(to left, #fff 50%, #fff0) right / 3rem 100% no-repeat local,
-    linear-gradient(to right, #0006, #0000) left / .8rem 100% no-repeat scroll,
-    linear-gradient(to left, #0006, #0000) right / .8rem 100% no-repeat scroll;
-}
-@media print { .wide { overflow: visible; } .wide svg { max-width: 100%; height: auto; } }
-"""
 
 
 class _Amount(str):
@@ -74,11 +47,7 @@ def page(report: Report) -> str:
         "<h2 id='shifts'>Shifts</h2>" if report.shifts else f"<p>{escape(_nothing(report))}</p>",
         *(_shift(n, shift, words, colours) for n, shift in enumerate(report.shifts, 1)),
     ]
-    return (
-        f"<!DOCTYPE html>\n<html lang='en'>\n<head>\n<meta charset='utf-8'>\n"
-        f"<meta name='viewport' content='width=device-width, initial-scale=1'>\n<title>{escape(title)}</title>\n"
-        f"<style>{_STYLE}</style>\n</head>\n<body>\n<main>\n" + "\n".join(parts) + "\n</main>\n</body>\n</html>\n"
-    )
+    return framed(title, parts)
 
 
 def _period(report: Report) -> str:

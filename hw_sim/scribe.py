@@ -3,7 +3,7 @@
 The policy machine, the journal, its sealing and its signatures are the device's own; the loop around them is the control
 loop's, without ring, board and recorder. Recordings have a ledger and no files: openings, deeds, heads, the closing, and
 `segments` lines with made-up digests, one a second, so that `audit` and `report` read what they would on a real card,
-and `verify` finds every segment missing.
+and `verify` finds every segment missing. `stored`: that they are all of this one file; see `large_card`.
 """
 
 import hashlib
@@ -64,6 +64,7 @@ DOUBLE_GAP_US = 150_000
 HEAD_EVERY_S = 10
 RATE_HZ = 30
 _MADE_UP = hashlib.sha256(b"made up").hexdigest()
+NO_FILE = Stored(size=1000, plain=_MADE_UP, sealed=_MADE_UP)
 
 
 class _Ledger(msgspec.Struct):
@@ -80,7 +81,9 @@ class _Ledger(msgspec.Struct):
 class Scribe:
     """One boot of a bench's device. `clock` goes on from one boot to the next when it is handed on."""
 
-    def __init__(self, bench: Bench, clock: VirtualClock | None = None, *, segments: bool = True) -> None:
+    def __init__(
+        self, bench: Bench, clock: VirtualClock | None = None, *, segments: bool = True, stored: Stored = NO_FILE
+    ) -> None:
         configuration = read_configuration(bench.config)
         tables = configuration.tables
         folder = bench.root / "device"
@@ -91,6 +94,7 @@ class Scribe:
         self.state = initial_state(self.policy, self.clock.now_us())
         self._device = tables.device.id
         self._segments = segments
+        self._stored = stored
         self._signer = FileSigner(folder / "device.key", certificate)
         named, own = bundle.policy.recipients, tables.recipients
         self._context = Sealer(named.context or own.context, "recipients.context")
@@ -306,7 +310,7 @@ class Scribe:
                 audio=None,
                 recipients=tuple(stanza.lower() for stanza in self._footage.stanzas),
                 recipients_sha256=self._footage.recipients_sha256,
-                init=Stored(size=1000, plain=_MADE_UP, sealed=_MADE_UP),
+                init=self._stored,
                 continues=None,
                 context=self._sealed(facts),
             ),
@@ -324,7 +328,7 @@ class Scribe:
             ledger.until_us = at_us
         while self._segments and ledger.until_us + SECOND_US <= at_us:
             self.clock.move_to(max(ledger.until_us + SECOND_US, self.clock.now_us()))
-            self._line(ledger, Segments(segments=(_segment(ledger),)))
+            self._line(ledger, Segments(segments=(_segment(ledger, self._stored),)))
             ledger.segments += 1
             ledger.until_us += SECOND_US
             if ledger.segments % HEAD_EVERY_S == 0:
@@ -343,7 +347,9 @@ class Scribe:
             RecordingClosed(
                 how=how,
                 end_us=end_us,
-                totals=Totals(segments=ledger.segments, frames=frames, packets=0, size=ledger.segments * 1000),
+                totals=Totals(
+                    segments=ledger.segments, frames=frames, packets=0, size=ledger.segments * self._stored.size
+                ),
                 tree=Tree(size=tree.size, root=tree.root()),
                 context=self._sealed({"reason": reason}),
             ),
@@ -373,13 +379,13 @@ def _video(base_us: int) -> VideoTrack:
     )
 
 
-def _segment(ledger: _Ledger) -> Segment:
+def _segment(ledger: _Ledger, stored: Stored) -> Segment:
     first = ledger.segments * RATE_HZ
     return Segment(
         n=ledger.segments,
         attempt=0,
         stage="pre" if ledger.until_us < ledger.opened.at_us else "live",
-        file=Stored(size=1000, plain=_MADE_UP, sealed=_MADE_UP),
+        file=stored,
         video=VideoSpan(
             first=first,
             last=first + RATE_HZ - 1,

@@ -108,6 +108,9 @@ class Found:
         self.folder = folder
         self.opened: RecordingOpened | None = None
         self.began_utc: str | None = None
+        self.ledger_sha256 = ""
+        self.tree_root = ""
+        self.size = 0
         self.findings: list[Finding] = []
         self.beyond = 0
         self.altered_at_all = False
@@ -137,6 +140,7 @@ class Found:
         if segment.n != self.segments or segment.attempt:
             self._attempts[segment.n] = segment.attempt
         self.segments += 1
+        self.size += segment.file.size
         if segment.video is not None:
             self.frames += segment.video.frames
             self.first_video = self.first_video or segment.video

@@ -64,6 +64,7 @@ def _closed(given: Given, told: Told, last: Line, how: str) -> tuple[Extent, str
 
 def _totals(found: Found, ledger: Ledger, last: RecordingClosed | RecordingRecovered, place: str) -> None:
     """The tally is of the lines before the last one."""
+    found.tree_root = last.tree.root
     if last.totals != ledger.before_last.totals:
         found.altered(place, "its totals are not those of the ledger", ledger.until_us)
     if last.tree != ledger.before_last.tree:

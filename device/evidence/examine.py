@@ -33,7 +33,7 @@ from device.evidence.records import (
     VideoSpan,
 )
 from device.evidence.recovery import MAX_SEGMENT_BYTES, ledger_lines, walk_ledger
-from device.evidence.verdicts import Answers, Extent, Finding, Read, RecordingVerdict, Signed, first_bad_of
+from device.evidence.verdicts import Answers, Extent, Finding, Read, RecordingVerdict, Signed, first_bad_of, when_said
 
 MAX_INIT_BYTES = 1024 * 1024
 
@@ -47,10 +47,11 @@ def examine(given: Given, name: str, folder: Path) -> tuple[RecordingVerdict, bo
     newer = False
     begun = _begin(given, found)
     if begun is not None and found.opened is not None:
-        ledger, lines = begun
+        ledger, lines, pieces = begun
         signer = _signer(given, found, found.opened)
         _beginning(given, found, found.opened)
         _go_through(given, found, ledger, lines)
+        found.ledger_sha256 = pieces.sha256()
         extent = ending.judge(given, found, ledger, found.opened)
         newer = ending.shows_newer_journal(given, ledger, found.opened)
         read = _read(given, found, ledger)
@@ -67,7 +68,7 @@ def examine(given: Given, name: str, folder: Path) -> tuple[RecordingVerdict, bo
 # -- the ledger -----------------------------------------------------------------------------------------------------
 
 
-def _begin(given: Given, found: Found) -> tuple[Ledger, Iterator[ReadLine[LedgerRecord]]] | None:
+def _begin(given: Given, found: Found) -> tuple[Ledger, Iterator[ReadLine[LedgerRecord]], LinesOf] | None:
     """The ledger, its first line taken, and the lines after it. None when there is no good first line: why not becomes
     a finding where it proves anything."""
     try:
@@ -90,7 +91,7 @@ def _begin(given: Given, found: Found) -> tuple[Ledger, Iterator[ReadLine[Ledger
         return None
     found.opened = first.record
     told = given.history.told(first.record.certificate_sha256, found.name)
-    return Ledger(walk, first, told), lines
+    return Ledger(walk, first, told), lines, pieces
 
 
 def _never_whole(first: bytes) -> bool:
@@ -295,8 +296,8 @@ def _content_said(found: Found) -> str:
     if found.first_bad is None:
         return f"all {found.verified} segments are as they were signed" if found.segments else "there is no segment"
     first = found.first_bad
-    label = f"{first.utc}, " if first.utc else ""
-    when = "" if first.offset_s is None else f" (first at {label}{first.offset_s} s into the recording)"
+    when = when_said(first.utc, first.offset_s)
+    when = f" (first at {when})" if when else ""
     good = f"{found.verified} of {found.segments} segments are as they were signed"
     return f"{first.place}: {first.what}{when}; {good}"
 
@@ -348,4 +349,7 @@ def _verdict(
         continues=opened.continues if opened else None,
         findings_beyond=found.beyond,
         first_bad=first_bad_of(found.name, found.first_bad),
+        ledger_sha256=found.ledger_sha256,
+        tree_root=found.tree_root,
+        size=found.size,
     )

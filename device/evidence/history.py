@@ -25,6 +25,7 @@ from device.evidence.records import (
     Line,
     PreviousEpoch,
     Provisioned,
+    Record,
     RecordingBegun,
     RecordingEnded,
     RecordingHead,
@@ -129,13 +130,15 @@ class _Reader:
         self._cut: list[str] = []  # files after it that a power loss cut as they began
         self._broken: set[str] = set()
 
-    def broken(self, epoch: str, what: str, seq: int | None = None) -> None:
+    def broken(self, epoch: str, what: str, at: Record | None = None, *, after: bool = False) -> None:
+        """`at`: the line that is concerned, or the last good one before it."""
         self._broken.add(epoch)
-        self._find("content", epoch, what, seq)
+        utc = at.utc if at is not None and at.clock.synchronised else None
+        self._find("content", epoch, what, None if at is None else at.seq + after, utc)
 
-    def _find(self, question: Question, epoch: str, what: str, seq: int | None = None) -> None:
+    def _find(self, question: Question, epoch: str, what: str, seq: int | None = None, utc: str | None = None) -> None:
         place = layout.epoch_file(epoch) + (f", line {seq}" if seq is not None else "")
-        self.history.findings.append(Finding(question=question, place=place, what=what))
+        self.history.findings.append(Finding(question=question, place=place, what=what, utc=utc))
 
     # -- one file ---------------------------------------------------------------------------------------------------
 
@@ -158,11 +161,11 @@ class _Reader:
             self.broken(name, f"no line of it can be believed: {walk.fault}")
             return
         if walk.provably_altered:
-            seq = lines[-1].record.seq + 1
-            self.broken(name, f"lines that were durable are missing or changed: {walk.fault}", seq)
+            last = lines[-1].record
+            self.broken(name, f"lines that were durable are missing or changed: {walk.fault}", last, after=True)
         boot = lines[0].record
         if not isinstance(boot, Boot) or boot.epoch != name:
-            self.broken(name, "it does not begin with the record of its boot", lines[0].record.seq)
+            self.broken(name, "it does not begin with the record of its boot", lines[0].record)
             return
         if signed is not None:
             self._begin_chain(name, signed, owner)
@@ -216,9 +219,9 @@ class _Reader:
         """What a boot says of itself, against the agency's statement and the policy that was in force."""
         boot, statement = epoch.boot, epoch.statement
         if boot.device != statement.device:
-            self.broken(epoch.name, f"it is of the device {boot.device}, its journal of {statement.device}", boot.seq)
+            self.broken(epoch.name, f"it is of the device {boot.device}, its journal of {statement.device}", boot)
         if boot.certificate_sha256 != statement.certificate_sha256:
-            self.broken(epoch.name, "its boot names another certificate than the agency's statement", boot.seq)
+            self.broken(epoch.name, "its boot names another certificate than the agency's statement", boot)
         if any(isinstance(line.record, Step | RecordingBegun) for line in epoch.lines):
             self.history.findings.extend(self._policy(boot))
 
@@ -237,7 +240,7 @@ class _Reader:
         foreign = next((line.record for line in epoch.lines if isinstance(line.record, ForeignCard)), None)
         if foreign is None:
             if before is not None and before[0] not in self._broken:
-                self.broken(epoch.name, f"it does not name the journal that it found, {before[0]}", epoch.boot.seq)
+                self.broken(epoch.name, f"it does not name the journal that it found, {before[0]}", epoch.boot)
         elif before is None or foreign.epoch != before[0]:
             self.broken(foreign.epoch, f"epoch {epoch.name} found it here; it is missing or changed")
         elif foreign.sha256 != before[1]:
@@ -248,14 +251,14 @@ class _Reader:
         boot, previous = epoch.boot, epoch.boot.previous
         mine = [e for e in self.history.epochs if e.chain == self._chain]
         if previous is None or not mine:
-            self.broken(epoch.name, "the epoch that it should follow is missing", boot.seq)
+            self.broken(epoch.name, "the epoch that it should follow is missing", boot)
             return
         last = next((e for e in mine if e.name == previous.epoch), None)
         if last is None:
-            self.broken(epoch.name, f"it follows epoch {previous.epoch}, which is missing or not believed", boot.seq)
+            self.broken(epoch.name, f"it follows epoch {previous.epoch}, which is missing or not believed", boot)
             return
         if (boot.prev, boot.seq) != (previous.last.sha256, previous.last.seq + 1):
-            self.broken(epoch.name, "it does not hold the hash of the line that it says it follows", boot.seq)
+            self.broken(epoch.name, "it does not hold the hash of the line that it says it follows", boot)
         self._pass_over_abandoned(epoch, [e for e in mine if e.name > last.name])
         at = last.lines.index(previous.last)
         if at < 0:
@@ -276,7 +279,7 @@ class _Reader:
                 self._find("note", other.name, what)
             else:
                 what = f"it does not follow epoch {other.name}, which is here"
-                self.broken(epoch.name, what, epoch.boot.seq)
+                self.broken(epoch.name, what, epoch.boot)
 
     def _end_at(self, last: Epoch, count: int) -> None:
         """After a failed write lines may be there that are signed once more in the next epoch: only there they count."""

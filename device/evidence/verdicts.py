@@ -91,6 +91,19 @@ def first_bad_of(recording: str, finding: Finding | None) -> FirstBad | None:
     return FirstBad(recording=recording, place=finding.place, utc=finding.utc, offset_s=finding.offset_s)
 
 
+def when_said(utc: str | None, offset_s: float | None) -> str:
+    """A moment of a recording, or of a device's journal; "" when it is not known."""
+    said = [f"{offset_s} s into the recording"] if offset_s is not None else []
+    return ", ".join([utc, *said] if utc else said)
+
+
+def first_bad_said(bad: FirstBad) -> str:
+    """In one line: which recording, how far into it, its wall time, and where."""
+    said = [f"recording {bad.recording}"] if bad.recording else []
+    said += [f"{bad.offset_s} s into it"] if bad.offset_s is not None else []
+    return ", ".join([*said, *([bad.utc] if bad.utc else []), bad.place])
+
+
 def _offset_s(finding: Finding) -> float:
     return float("inf") if finding.offset_s is None else finding.offset_s
 
@@ -137,7 +150,8 @@ class RecordingVerdict(Shown, frozen=True, kw_only=True):
     """A recording's answers, and the facts of its ledger. Times in µs of the boot clock, `seconds` of video.
 
     `missing`: frames that signed gap records account for, by cause (`camera`: they never came). `findings_beyond`: how
-    many more findings there are than are listed."""
+    many more findings there are than are listed. `ledger_sha256` is of the ledger's file, "" when it could not be read;
+    `tree_root` as its last record says it; `size` of its files as its records say."""
 
     recording: str
     device: str
@@ -161,11 +175,14 @@ class RecordingVerdict(Shown, frozen=True, kw_only=True):
     continues: str | None = None
     findings_beyond: int = 0
     first_bad: FirstBad | None = None
+    ledger_sha256: str = ""
+    tree_root: str = ""
+    size: int = 0
 
 
 class CardVerdict(Shown, frozen=True, kw_only=True):
     """Everything under one path. `foreign`: files that are none of ours, listed and not judged; `foreign_beyond`: how
-    many more there are than are listed."""
+    many more there are than are listed. `journal_head`: the SHA-256 of the journal's last line that can be believed."""
 
     path: str
     verdict: str
@@ -176,6 +193,7 @@ class CardVerdict(Shown, frozen=True, kw_only=True):
     foreign: tuple[str, ...]
     foreign_beyond: int = 0
     first_bad: FirstBad | None = None
+    journal_head: str = ""
 
 
 def worst(statuses: list[int]) -> int:

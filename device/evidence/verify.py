@@ -140,6 +140,7 @@ class _Examination:
             foreign=tuple(foreign),
             foreign_beyond=beyond,
             first_bad=self._first_bad(missing, findings),
+            journal_head=self._history.epochs[-1].lines[-1].sha256 if self._history.present else "",
         )
 
     # -- the recordings -----------------------------------------------------------------------------------------------
