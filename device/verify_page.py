@@ -27,6 +27,7 @@ from device.evidence.verdicts import (
     RecordingVerdict,
     first_bad_said,
     printable,
+    when_said,
     worst,
 )
 from device.evidence.verify import is_recording
@@ -40,8 +41,9 @@ pre { white-space: pre-wrap; overflow-wrap: anywhere; border: 1px solid #767676;
 .bad { border-style: double; border-width: 6px; }
 .unproven { border-style: dashed; }
 table.facts { width: 100%; }
-table.facts th { width: 9rem; }
-td.d { min-width: 14rem; }
+table.facts th { width: 7rem; }
+td, td:last-child { min-width: 0; }
+td.d { min-width: 11rem; }
 h2, h3 { break-after: avoid; }
 tr { break-inside: avoid; }
 """
@@ -65,13 +67,6 @@ _LIMITS = (
         "Without the agency's key (--identity) nothing was decrypted: the sealed bytes were judged, and nobody looked at "
         "the pictures. Whether the device followed its policy is another question; “bodycam audit” answers it."
     ),
-)
-_QUESTIONS = (
-    ("content", "Is it what was signed?"),
-    ("signer", "Who signed it?"),
-    ("extent", "Is it all of it?"),
-    ("time", "When was it?"),
-    ("read", "Could it be opened?"),
 )
 
 
@@ -148,13 +143,19 @@ def _card(verdict: CardVerdict) -> str:
 
 def _recording(recording: RecordingVerdict) -> str:
     answers = recording.answers
-    rows = [(what, getattr(answers, name, ""), getattr(answers, f"{name}_said")) for name, what in _QUESTIONS]
+    rows = [
+        ("Is it what was signed?", answers.content, answers.content_said),
+        ("Who signed it?", answers.signer, answers.signer_said),
+        ("Is it all of it?", answers.extent, answers.extent_said),
+        ("When was it?", "claimed", answers.time_said),
+        ("Could it be opened?", answers.read, answers.read_said),
+    ]
     facts = f"{recording.seconds} s, {recording.frames} frames, {recording.segments} segments"
     return "\n".join(
         [
             f"<h3>Recording {escape(recording.recording)}: {escape(recording.verdict)}</h3>",
             f"<p>Device {escape(recording.device or 'unknown')}; began {escape(recording.opened_utc or 'unknown')}; {facts}.</p>",
-            _table("The five answers", ("question", "answer", "reason"), rows),
+            _facts("The five answers", [(question, f"{answer.upper()}: {said}") for question, answer, said in rows]),
             _findings(recording.findings, recording.findings_beyond, "Findings"),
         ]
     )
@@ -163,18 +164,15 @@ def _recording(recording: RecordingVerdict) -> str:
 def _findings(findings: Sequence[Finding], beyond: int, caption: str) -> str:
     if not findings:
         return ""
-    rows = [
-        (
-            {"note": "note"}.get(finding.question, f"bears on: {finding.question}"),
-            finding.place,
-            finding.what,
-            "" if finding.offset_s is None else f"{finding.offset_s} s",
-            finding.utc or "",
-        )
-        for finding in findings
-    ]
+    rows = [(_where(finding), finding.what) for finding in findings]
     more = f"<p>And {beyond} more findings.</p>" if beyond else ""
-    return _table(caption, ("kind", "place", "what", "into the recording", "time (UTC)"), rows) + more
+    return _table(caption, ("where and when", "what"), rows) + more
+
+
+def _where(finding: Finding) -> str:
+    kind = "a note: no alarm" if finding.question == "note" else f"bears on {finding.question}"
+    when = when_said(finding.utc, finding.offset_s)
+    return "; ".join([finding.place, *([when] if when else []), kind])
 
 
 # -- what it rests on -----------------------------------------------------------------------------------------------
