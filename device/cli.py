@@ -93,11 +93,13 @@ def _add_policy_and_audit(commands: "argparse._SubParsersAction[argparse.Argumen
     from device.audit_commands import add_audit_commands, add_explain_command
     from device.policy_commands import add_policy_commands
     from device.policy_signing import add_sign_command
+    from device.rotation_commands import add_rotate_command
 
     policy = add_policy_commands(commands, _command)
     add_explain_command(policy, _command)
     add_sign_command(policy)
     add_audit_commands(commands, _command)
+    add_rotate_command(commands)
 
 
 class _Formatter(argparse.RawDescriptionHelpFormatter):

@@ -50,12 +50,14 @@ class Card(_Table, frozen=True):
 
 class Identity(_Table, frozen=True):
     """The device's certificate (DER), its key (PEM; development only), the agency's provisioning statement (one line),
-    and the certificate of the agency's provisioner (DER)."""
+    and the certificate of the agency's provisioner (DER). `rotation`: where this key took the place of another, the
+    statement that both keys signed."""
 
     certificate: _Path
     key: _Path
     provisioning: _Path
     provisioner: _Path
+    rotation: _Path | None = None
 
 
 class PolicyFiles(_Table, frozen=True):

@@ -20,14 +20,15 @@ from device.clock import Clock, Latch, Part, Runner, Wake, hold_signals, wait_fo
 from device.config import Camera, Configuration, check_memory, read_configuration
 from device.control import Control, capture_flags
 from device.controls.board import Board, PinFactory
-from device.errors import BodycamError, CardFull, ConfigurationError
+from device.errors import BodycamError, CardFull, ConfigurationError, EvidenceError
 from device.evidence import layout
 from device.evidence.adoption import Adoption
 from device.evidence.disk import Disk
 from device.evidence.journal import Journal
-from device.evidence.papers import read_papers
+from device.evidence.papers import Papers, read_papers
 from device.evidence.recorder import CloseAllOrder, Recorder, state_facts
 from device.evidence.records import Boot, Fault, Software
+from device.evidence.rotation import Former, find_former
 from device.evidence.store import Documents, Reserve, free_for_start, make_folders
 from device.evidence.writer import Facts
 from device.hand_ins import HandIns
@@ -191,7 +192,11 @@ class Daemon:
         documents.keep(layout.IDENTITY, layout.certificate_file, papers.provisioner)
         documents.keep(layout.POLICY, layout.policy_file, bundle.document)
         documents.keep(layout.POLICY, layout.bundle_file, bundle.data)
-        journal = Journal(disk, papers.signer, self.clock, tables.device.id, papers.provisioning, papers.key)
+        former, why_not = _former(disk, papers)
+        journal = Journal(disk, papers.signer, self.clock, tables.device.id, papers.provisioning, papers.key, former)
+        if why_not:
+            log.warning("rotation: %s", why_not)
+            journal.add(Fault(part="journal", present=True, at_us=self.clock.now_us(), detail=why_not[:200]))
         self._doubt = adoption.lost or _older_than_journal(bundle.policy.version, journal.found.policy_version)
         if self._doubt:
             log.warning("policy: %s", self._doubt)
@@ -214,7 +219,8 @@ class Daemon:
             clock=self.clock,
             wake=wake,
             signer=papers.signer,
-            key=papers.key,
+            keys={papers.signer.certificate_sha256: papers.key}
+            | ({former.certificate_sha256: former.key} if former is not None else {}),
             journal=journal,
             footage=in_force.footage,
             context=in_force.context,
@@ -286,6 +292,14 @@ def run_daemon(config_path: Path, hardware: Hardware) -> int:
     except BodycamError as failure:
         print(f"bodycam: {failure}", file=sys.stderr)
         return failure.exit_status
+
+
+def _former(disk: Disk, papers: Papers) -> tuple[Former | None, str]:
+    """The key before, whose journal on this card this one goes on with; or why it does not. It stops no start."""
+    try:
+        return None if papers.rotation is None else find_former(disk, papers.rotation, papers.key), ""
+    except EvidenceError as failure:
+        return None, f"the rotation is of no use: {failure}"
 
 
 def _card(configuration: Configuration) -> Path:

@@ -255,6 +255,10 @@ CONFIGURATION: Mapping[str, tuple[str, str]] = {
     "identity.key": ("path", "its private key, PEM, not encrypted: development only"),
     "identity.provisioning": ("path", "the agency's signed statement about this device, one line"),
     "identity.provisioner": ("path", "the certificate of the one who signed the statement, DER"),
+    "identity.rotation": (
+        "path",
+        "where this key took the place of another: what both signed; not needed without that",
+    ),
     "policy.bundle": ("path", "the policy that the agency offers, signed; it may be replaced while the daemon runs"),
     "policy.anchor": ("path", "the agency's CA certificate, PEM: a policy is taken only under it"),
     "policy.kept": ("path", "the daemon's own copy of the bundle in force, in a folder that it may write"),

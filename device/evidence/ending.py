@@ -10,11 +10,11 @@ from pathlib import Path
 from device.errors import EvidenceError
 from device.evidence import layout, records
 from device.evidence.case import MOST_FINDINGS, Found, Given, Ledger
-from device.evidence.chain import never_whole, read_chain
+from device.evidence.chain import ReadChain, ReadLine, never_whole, read_chain
 from device.evidence.history import Told
 from device.evidence.identity import p256_key
 from device.evidence.reading import digest_file, read_file, regular_size
-from device.evidence.records import Line, RecordingClosed, RecordingOpened, RecordingRecovered
+from device.evidence.records import LedgerRecord, Line, RecordingClosed, RecordingOpened, RecordingRecovered
 from device.evidence.recovery import MAX_SEGMENT_BYTES
 from device.evidence.verdicts import Extent
 
@@ -90,8 +90,7 @@ def _recovery(given: Given, found: Found, ledger: Ledger, opened: RecordingOpene
         if isinstance(last.record, RecordingClosed):
             found.altered(name, "the recording is closed, so nothing recovered it: it was added", ledger.until_us)
             continue
-        key = p256_key(given.identities.certificates[opened.certificate_sha256])
-        read = read_chain(data, 0, key, records.decode_ledger, found.name, last.record.seq + 1, last.sha256)
+        read = _by_an_heir(given, data, last, opened.certificate_sha256)
         record = read.lines[0].record if read.lines else None
         if record is None and never_whole(data):
             found.note(name, "a recovery that was itself cut short; not believed")
@@ -104,6 +103,22 @@ def _recovery(given: Given, found: Found, ledger: Ledger, opened: RecordingOpene
             good = read.lines[0].place
             _recovered(found, ledger, record, name)
     return good
+
+
+def _by_an_heir(
+    given: Given, data: bytes, last: ReadLine[LedgerRecord], certificate_sha256: str
+) -> ReadChain[LedgerRecord]:
+    """A recovery is signed by the ledger's key, or by one to which a rotation led from it."""
+    heirs = [
+        c
+        for sha256 in given.history.rotations.heirs(certificate_sha256)
+        if (c := given.identities.certificates.get(sha256))
+    ]
+    reads = [
+        read_chain(data, 0, p256_key(c), records.decode_ledger, last.record.stream, last.record.seq + 1, last.sha256)
+        for c in heirs
+    ]
+    return next((read for read in reads if read.lines), reads[0])
 
 
 def _recovered(found: Found, ledger: Ledger, record: RecordingRecovered, name: str) -> None:

@@ -2,7 +2,8 @@
 
 Checks what can be checked without the recordings: the agency's statement, signatures, sequence, links between epochs,
 torn tails and who named them. A card may hold the journals of several devices, one after the other: what one of them
-says counts for recordings under the same certificate only. Collects findings; nothing found on a card raises.
+says counts for recordings under the same certificate, and under those that a rotation gave on to it, and for no others.
+Collects findings; nothing found on a card raises.
 """
 
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import msgspec
 from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from device.errors import EvidenceError
 from device.evidence import layout, records
@@ -31,6 +33,7 @@ from device.evidence.records import (
     RecordingHead,
     Step,
 )
+from device.evidence.rotation import Rotations, why_not_taken_over
 from device.evidence.verdicts import Finding, Question
 
 __all__ = ["Epoch", "History", "Place", "Told", "read_history"]
@@ -56,6 +59,7 @@ class History(msgspec.Struct):
     recorded: bool = False
     findings: list[Finding] = msgspec.field(default_factory=list)
     by_certificate: dict[str, dict[str, Told]] = msgspec.field(default_factory=dict)
+    rotations: Rotations = msgspec.field(default_factory=Rotations)
 
     @property
     def present(self) -> bool:
@@ -63,11 +67,20 @@ class History(msgspec.Struct):
         return bool(self.epochs)
 
     def told(self, certificate_sha256: str, recording: str) -> Told:
-        return self.by_certificate.get(certificate_sha256, {}).get(recording) or Told()
+        """What its key's journal says of a recording, and that of later keys: they close what it left open."""
+        told = Told()
+        for sha256 in self.rotations.heirs(certificate_sha256):
+            said = self.by_certificate.get(sha256, {}).get(recording)
+            if said is not None:
+                told.lines += said.lines
+                told.begun = told.begun or said.begun
+                told.ended, told.how = (told.ended, told.how) if said.ended is None else (said.ended, said.how)
+        return told
 
     def told_by_another(self, certificate_sha256: str, recording: str) -> bool:
         """Whether the journal of another key holds a recording of this name: names are never given twice."""
-        return any(recording in told for sha256, told in self.by_certificate.items() if sha256 != certificate_sha256)
+        heirs = self.rotations.heirs(certificate_sha256)
+        return any(recording in told for sha256, told in self.by_certificate.items() if sha256 not in heirs)
 
     def began_utc(self, recording: str) -> str | None:
         """When a recording began, by the word of whatever journal holds it."""
@@ -167,14 +180,13 @@ class _Reader:
         if not isinstance(boot, Boot) or boot.epoch != name:
             self.broken(name, "it does not begin with the record of its boot", lines[0].record)
             return
-        if signed is not None:
-            self._begin_chain(name, signed, owner)
+        goes_on = self._goes_on(name, boot) if signed is None else self._give_to(name, signed, owner, boot)
         epoch = Epoch(name, self._chain, owner.statement, boot, lines, walk.torn)
         self._boot(epoch)
-        if signed is not None and boot.previous is None:
-            self._first_of_chain(epoch, before)
-        else:
+        if goes_on:
             self._link(epoch)
+        elif boot.previous is None:
+            self._first_of_chain(epoch, before)
         self._pass_over_cut()
         self.history.epochs.append(epoch)
 
@@ -193,9 +205,36 @@ class _Reader:
             self._newest = (name, pieces.sha256())
             self.broken(name, "the beginning of the journal, the agency's statement about the device, is missing")
 
-    def _begin_chain(self, name: str, signed: SignedLine, owner: _Owner) -> None:
+    def _goes_on(self, name: str, boot: Boot) -> bool:
+        """Under the key of the epoch before."""
+        if boot.rotation is not None:
+            self.broken(name, "it holds a rotation, and its key is that of the epoch before", boot)
+        return True
+
+    def _give_to(self, name: str, signed: SignedLine, owner: _Owner, boot: Boot) -> bool:
+        """Whether this goes on with the journal before it, whose key gave it on; else a journal of its own begins."""
+        why = self._why_not_rotated(owner, boot)
+        if not why:
+            assert self._owner is not None, "there is a key before"
+            before = self._owner.statement.certificate_sha256
+            self.history.rotations.add(before, owner.statement.certificate_sha256)
+        else:
+            self._chain += 1
+            if boot.previous is not None or boot.rotation is not None:
+                self.broken(name, f"it goes on with the journal before it, under another key: {why}", boot)
         self._owner = owner
-        self._chain += 1
+        self._judge_statement(name, signed, owner)
+        return not why
+
+    def _why_not_rotated(self, owner: _Owner, boot: Boot) -> str:
+        before, after = _key_of(self._owner), _key_of(owner)
+        why = why_not_taken_over(boot, before, after)
+        if not why and before is not None and after is not None:
+            given_up = self.history.rotations.up_to(before[0].certificate_sha256)
+            why = "that key had given it on before" if after[0].certificate_sha256 in given_up else ""
+        return why
+
+    def _judge_statement(self, name: str, signed: SignedLine, owner: _Owner) -> None:
         why = self._why_not_agency(signed, owner.statement) or self._why_not_device(owner)
         if why:
             self._find("signer", name, why, 0)
@@ -328,6 +367,12 @@ class _Reader:
                 told.begun_utc = record.utc if record.clock.synchronised else None
             elif isinstance(record, RecordingEnded):
                 told.ended, told.how = record.head, record.how
+
+
+def _key_of(owner: _Owner | None) -> tuple[Provisioned, ec.EllipticCurvePublicKey] | None:
+    if owner is None or owner.certificate is None:
+        return None
+    return owner.statement, p256_key(owner.certificate)
 
 
 def _made_anew_after(epoch: Epoch, previous: PreviousEpoch | None) -> bool:

@@ -1,11 +1,13 @@
 """The device's own chain, across recordings: one file a boot, each linked to the last good line of the one before.
-A policy that changes while the device runs begins a file of its own.
+A policy that changes while the device runs begins a file of its own; so does a key that takes the place of another.
 
 Recorder thread. Records are taken by `add` and made durable by `sync`. When a write or a sync fails, nothing is retried
 on that file: the records not yet durable are signed into a new epoch's file. A broken journal never blocks a start.
 """
 
+import base64
 from collections.abc import Iterable
+from itertools import chain as joined
 from typing import Literal
 
 import msgspec
@@ -28,6 +30,7 @@ from device.evidence.records import (
     RecordingBegun,
     RecordingEnded,
 )
+from device.evidence.rotation import Former
 
 MAX_EPOCH_BYTES = 256 * 1024 * 1024
 """A shift's journal is a few megabytes; a file past this is not one of ours."""
@@ -37,7 +40,8 @@ Found = Literal["none", "ours", "broken", "foreign"]
 
 class Anchorage(msgspec.Struct, frozen=True):
     """What was found on the card at start: whose journal, where a new epoch links to, which recordings its last epoch
-    saw begin and not end, and the version of the policy that was in force then (0: not known)."""
+    saw begin and not end, the version of the policy that was in force then (0: not known), and the rotation by which
+    this key goes on with the journal of the key before."""
 
     found: Found
     epoch: int
@@ -46,6 +50,16 @@ class Anchorage(msgspec.Struct, frozen=True):
     detail: str
     unended: frozenset[str] = frozenset()
     policy_version: int = 0
+    rotation: bytes | None = None
+
+
+class Own(msgspec.Struct, frozen=True):
+    """Who asks: the device, its certificate, the digest of the agency's statement about it, its key."""
+
+    device: str
+    certificate_sha256: str
+    provisioning_sha256: str
+    key: ec.EllipticCurvePublicKey
 
 
 class Journal:
@@ -55,16 +69,25 @@ class Journal:
     """
 
     def __init__(
-        self, disk: Disk, signer: Signer, clock: Clock, device: str, provisioning: bytes, key: ec.EllipticCurvePublicKey
+        self,
+        disk: Disk,
+        signer: Signer,
+        clock: Clock,
+        device: str,
+        provisioning: bytes,
+        key: ec.EllipticCurvePublicKey,
+        former: Former | None = None,
     ) -> None:
         self._disk = disk
         self._signer = signer
         self._clock = clock
         self._device = device
         self._provisioning = provisioning
-        self.found = survey(disk, device, line_digest(provisioning), key)
+        own = Own(device, signer.certificate_sha256, line_digest(provisioning), key)
+        self.found = survey(disk, own, former)
         self._next_epoch = self.found.epoch
         self._follows = self.found.previous
+        self._rotation = self.found.rotation
         self._boot: Boot | None = None
         self._pending: list[Record] = []
         self._file: File | None = None
@@ -139,7 +162,8 @@ class Journal:
         assert self._boot is not None, "the journal has begun"
         name, follows = layout.epoch_name(self._next_epoch), self._follows
         self._next_epoch += 1
-        boot = msgspec.structs.replace(self._boot, epoch=name, previous=follows, reason=reason)
+        rotation = None if self._rotation is None else base64.b64encode(self._rotation).decode()
+        boot = msgspec.structs.replace(self._boot, epoch=name, previous=follows, reason=reason, rotation=rotation)
         seq, prev = (
             (1, line_digest(self._provisioning)) if follows is None else (follows.last.seq + 1, follows.last.sha256)
         )
@@ -147,17 +171,17 @@ class Journal:
         lines = [chain.next_line(record) for record in (boot, *self._pending)]
         file = self._disk.create(layout.epoch_file(name))
         try:
-            file.append(b"".join([self._provisioning + b"\n"] * (follows is None) + lines))
+            file.append(b"".join([self._provisioning + b"\n"] * (follows is None or rotation is not None) + lines))
             file.sync()
             self._disk.sync_folder(layout.JOURNAL)
         except CannotPersist:
             abandon(file)
             raise
-        self._file, self._chain = file, chain
+        self._file, self._chain, self._rotation = file, chain, None
         self._settled()
 
 
-def survey(disk: Disk, device: str, provisioning_sha256: str, key: ec.EllipticCurvePublicKey) -> Anchorage:
+def survey(disk: Disk, own: Own, former: Former | None) -> Anchorage:
     """Look at the newest epoch that holds anything, without changing it. Never raises for what it finds there."""
     numbers = sorted(n for n in map(layout.epoch_number, disk.names(layout.JOURNAL)) if n is not None)
     next_epoch = numbers[-1] + 1 if numbers else 0
@@ -173,33 +197,46 @@ def survey(disk: Disk, device: str, provisioning_sha256: str, key: ec.EllipticCu
         if size is None or size > MAX_EPOCH_BYTES:
             detail = f"journal/{name}.jsonl is not a file that can be read; a new journal is begun"
             return Anchorage("broken", next_epoch, None, None, detail)
-        if cut_as_it_began(data, read_epoch(data, name, key, None)):
+        read = read_epoch(data, name, own.key, None)
+        given_on = read if former is None else read_epoch(data, name, former.key, None)
+        if former is not None and _is_of(given_on, own.device, former.certificate_sha256):
+            return _followed(given_on, name, next_epoch, former.document)
+        if cut_as_it_began(data, read) and cut_as_it_began(data, given_on):
             continue
-        return _judge(data, name, next_epoch, device, provisioning_sha256, key)
+        return _judge(data, name, next_epoch, own, read)
     return Anchorage("none", next_epoch, None, None, "")
 
 
-def _judge(
-    data: bytes, name: str, next_epoch: int, device: str, provisioning_sha256: str, key: ec.EllipticCurvePublicKey
-) -> Anchorage:
+def _judge(data: bytes, name: str, next_epoch: int, own: Own, chain: ReadChain[JournalRecord]) -> Anchorage:
     whose, at_start = _first_line(data)
     kept = ForeignCard(found_device=whose, epoch=name, sha256=line_digest(data)) if whose else None
-    if whose not in (device, ""):
+    if whose not in (own.device, ""):
         return Anchorage("foreign", next_epoch, None, kept, f"this card was written by {whose}; it is kept as it is")
-    if at_start is not None and at_start != provisioning_sha256:
+    if at_start is not None and at_start != own.provisioning_sha256:
         detail = f"journal/{name}.jsonl begins with another provisioning statement; a new journal is begun"
         return Anchorage("broken", next_epoch, None, kept, detail)
-    chain = read_epoch(data, name, key, None)
     if not chain.lines:
         detail = f"journal/{name}.jsonl: {chain.fault}; a new journal is begun"
         return Anchorage("broken", next_epoch, None, kept, detail)
+    if not _is_of(chain, own.device, own.certificate_sha256):
+        detail = f"journal/{name}.jsonl is of another certificate; a new journal is begun"
+        return Anchorage("broken", next_epoch, None, kept, detail)
+    return _followed(chain, name, next_epoch, None)
+
+
+def _followed(chain: ReadChain[JournalRecord], name: str, next_epoch: int, rotation: bytes | None) -> Anchorage:
     previous = PreviousEpoch(epoch=name, last=chain.lines[-1].place, torn=chain.torn)
-    if chain.provably_altered:
-        detail = f"journal/{name}.jsonl lost lines that were durable: {chain.fault}"
-        return Anchorage("broken", next_epoch, previous, None, detail)
     boot = chain.lines[0].record
     version = boot.policy.version if isinstance(boot, Boot) else 0
-    return Anchorage("ours", next_epoch, previous, None, "", _unended(chain), version)
+    found: Found = "broken" if chain.provably_altered else "ours"
+    detail = f"journal/{name}.jsonl lost lines that were durable: {chain.fault}" if chain.provably_altered else ""
+    return Anchorage(found, next_epoch, previous, None, detail, _unended(chain), version, rotation)
+
+
+def _is_of(chain: ReadChain[JournalRecord], device: str, certificate_sha256: str) -> bool:
+    """Whether an epoch's boot names this device and this certificate."""
+    boot = chain.lines[0].record if chain.lines else None
+    return isinstance(boot, Boot) and (boot.device, boot.certificate_sha256) == (device, certificate_sha256)
 
 
 def _unended(chain: ReadChain[JournalRecord]) -> frozenset[str]:
@@ -242,10 +279,23 @@ def walk_epoch(pieces: Iterable[bytes], first: bytes, name: str, key: ec.Ellipti
     seq, prev, offset = 0, None, 0
     try:
         signed = open_line(first)
-        if signed.payload_type == records.PROVISIONING_TYPE:
-            seq, prev, offset = 1, signed.sha256, len(next(rest))
-        else:
+        if signed.payload_type != records.PROVISIONING_TYPE:
             seq = records.decode_journal(signed.payload).seq
+            return Walk(rest, offset, key, records.decode_journal, name, seq, prev)
     except EvidenceError:
-        pass
-    return Walk(rest, offset, key, records.decode_journal, name, seq, prev)
+        return Walk(rest, offset, key, records.decode_journal, name, seq, prev)
+    offset = len(next(rest))
+    second = next(rest, b"")
+    seq, prev = _behind_statement(second.removesuffix(b"\n"), signed.sha256)
+    return Walk(joined([second] if second else [], rest), offset, key, records.decode_journal, name, seq, prev)
+
+
+def _behind_statement(line: bytes, statement_sha256: str) -> tuple[int, str | None]:
+    """Number and `prev` of the line behind the agency's statement: the first of a journal, or that of a boot which goes
+    on with the journal of another key."""
+    try:
+        boot = records.decode_journal(open_line(line).payload)
+    except EvidenceError:
+        return 1, statement_sha256
+    follows = isinstance(boot, Boot) and boot.previous is not None
+    return (boot.seq, None) if follows else (1, statement_sha256)

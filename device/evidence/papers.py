@@ -16,18 +16,21 @@ from device.errors import ConfigurationError, EvidenceError
 from device.evidence import records
 from device.evidence.envelope import SignedLine, open_line, verify_line
 from device.evidence.identity import FileSigner, Role, load_anchors, load_certificate, p256_key, why_not_trusted
+from device.evidence.rotation import RotationDocument, open_rotation
 
 MAX_PAPER_BYTES = 256 * 1024
 
 
 class Papers(msgspec.Struct, frozen=True):
-    """Certificates in DER; `provisioning` is the agency's signed line, without its newline."""
+    """Certificates in DER; `provisioning` is the agency's signed line, without its newline. `rotation`: what this key and
+    the one before signed, if there was one; the old key's half is checked against the card, which has its certificate."""
 
     certificate: bytes
     provisioner: bytes
     provisioning: bytes
     key: ec.EllipticCurvePublicKey
     signer: FileSigner
+    rotation: RotationDocument | None
 
 
 def read_papers(configuration: Configuration) -> Papers:
@@ -41,7 +44,8 @@ def read_papers(configuration: Configuration) -> Papers:
     provisioning = _read(configuration.at(files.provisioning), "the agency's provisioning statement").rstrip(b"\n")
     _check_statement(configuration, provisioning, certificate, agency)
     signer = FileSigner(configuration.at(files.key), certificate)
-    return Papers(certificate, provisioner, provisioning, p256_key(own), signer)
+    rotation = _rotation(configuration, own, certificate)
+    return Papers(certificate, provisioner, provisioning, p256_key(own), signer, rotation)
 
 
 def _certificate(path: Path, der: bytes, role: Role, anchors: tuple[x509.Certificate, ...]) -> x509.Certificate:
@@ -75,6 +79,26 @@ def _check_statement(
             f"{path}: it is about the device {statement.device} and another certificate than that of {device}; "
             "ask the agency for this device's statement"
         )
+
+
+def _rotation(configuration: Configuration, own: x509.Certificate, certificate: bytes) -> RotationDocument | None:
+    name = configuration.tables.identity.rotation
+    if name is None:
+        return None
+    path, device = configuration.at(name), configuration.tables.device.id
+    try:
+        document = open_rotation(_read(path, "the statement that the old key and the new one signed"))
+    except EvidenceError as failure:
+        raise ConfigurationError(f"{path}: {failure}; make it anew with `bodycam rotate`") from failure
+    said = document.said
+    if said.device != device or said.new_certificate_sha256 != hashlib.sha256(certificate).hexdigest():
+        raise ConfigurationError(
+            f"{path}: it is about the device {said.device} and another certificate than that of {device}; "
+            "give this device's rotation, or take [identity] rotation out"
+        )
+    if not verify_line(document.new, p256_key(own)):
+        raise ConfigurationError(f"{path}: the new key did not sign it; make it anew with `bodycam rotate`")
+    return document
 
 
 def _signed_by(signed: SignedLine, provisioner: x509.Certificate) -> bool:

@@ -10,7 +10,6 @@ from collections import deque
 from collections.abc import Callable
 
 import msgspec
-from cryptography.hazmat.primitives.asymmetric import ec
 
 from device.clock import NEVER_US, Clock, Latch, Wake
 from device.errors import CannotPersist, CardFull, EvidenceError
@@ -31,7 +30,7 @@ from device.evidence.records import (
     SealedContext,
     Stopped,
 )
-from device.evidence.recovery import next_counter, recover, unfinished
+from device.evidence.recovery import Keys, next_counter, recover, unfinished
 from device.evidence.seal import Sealer
 from device.evidence.segmenter import Cut, Segmenter
 from device.evidence.steps import PrivateFacts
@@ -169,7 +168,7 @@ class Recorder:
         clock: Clock,
         wake: Wake,
         signer: Signer,
-        key: ec.EllipticCurvePublicKey,
+        keys: Keys,
         journal: Journal,
         footage: Sealer,
         context: Sealer,
@@ -186,7 +185,7 @@ class Recorder:
         self._clock = clock
         self._wake = wake
         self._signer = signer
-        self._key = key
+        self._keys = keys
         self._journal = journal
         self._footage = footage
         self._context = context
@@ -626,7 +625,7 @@ class Recorder:
             return
         name = self._to_recover.popleft()
         try:
-            result = recover(self._disk, name, self._facts.device, self._signer, self._clock, self._key)
+            result = recover(self._disk, name, self._facts.device, self._signer, self._clock, self._keys)
         except CannotPersist as failure:
             self._card_refused(failure, now_us)
             detail = f"recording {name}: recovery is left to the next start: {failure}"[:200]
@@ -636,7 +635,8 @@ class Recorder:
         known = result.outcome in ("closed", "recovered-before") and name not in self._journal.found.unended
         if how is not None and result.head is not None and not known:
             self._journal.add(RecordingEnded(recording=name, head=result.head, how=how))
-        if result.outcome in ("damaged", "foreign", "empty"):
+        strange = result.outcome == "kept" and name in self._journal.found.unended
+        if strange or result.outcome in ("damaged", "foreign", "empty"):
             detail = f"recording {name}: {result.outcome}: {result.detail}"[:200]
             self._journal.add(Fault(part="evidence", present=True, at_us=now_us, detail=detail))
 

@@ -16,6 +16,7 @@ from device.policy.inputs import Count, Input, Micros, Word
 FORMAT = "bodycam/1"
 RECORD_TYPE = "application/vnd.bodycam.record+json"
 PROVISIONING_TYPE = "application/vnd.bodycam.provisioning+json"
+ROTATION_TYPE = "application/vnd.bodycam.rotation+json"
 MAX_PAYLOAD_BYTES = 64 * 1024
 NO_DIGEST = "0" * 64
 
@@ -331,10 +332,21 @@ class Provisioned(
     utc: Utc
 
 
+class Rotation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="type", tag="rotation"):
+    """From now on this device signs with another key: signed by the old one, and once more by the new one."""
+
+    format: str
+    device: Name
+    old_certificate_sha256: Digest
+    new_certificate_sha256: Digest
+    utc: Utc
+
+
 class Boot(Record, frozen=True, tag="boot"):
     """The first line of ours in an epoch. `reason`: start, write-failed, policy-changed. `bundle_sha256`: of the file in
     which the agency signed the policy. `context` seals the policy machine's state as this boot, or the policy in force
-    since, began; it is repeated after a failed write."""
+    since, began; it is repeated after a failed write. `rotation`: the document by which this epoch goes on with the
+    journal of the key before."""
 
     epoch: Annotated[str, msgspec.Meta(pattern=r"^[0-9]{6}\Z")]
     previous: PreviousEpoch | None
@@ -344,6 +356,7 @@ class Boot(Record, frozen=True, tag="boot"):
     bundle_sha256: Digest
     software: Software
     context: SealedContext | None
+    rotation: Base64 | None = None
 
 
 class Step(Record, frozen=True, tag="step"):
@@ -421,9 +434,10 @@ AnyRecord = LedgerRecord | JournalRecord
 _LEDGER = msgspec.json.Decoder(LedgerRecord)
 _JOURNAL = msgspec.json.Decoder(JournalRecord)
 _PROVISIONED = msgspec.json.Decoder(Provisioned)
+_ROTATION = msgspec.json.Decoder(Rotation)
 
 
-def encode(record: AnyRecord | Provisioned) -> bytes:
+def encode(record: AnyRecord | Provisioned | Rotation) -> bytes:
     """The one spelling of a record."""
     return msgspec.json.encode(record)
 
@@ -440,6 +454,11 @@ def decode_journal(payload: bytes) -> JournalRecord:
 
 def decode_provisioned(payload: bytes) -> Provisioned:
     record: Provisioned = _strict(_PROVISIONED, payload)
+    return record
+
+
+def decode_rotation(payload: bytes) -> Rotation:
+    record: Rotation = _strict(_ROTATION, payload)
     return record
 
 

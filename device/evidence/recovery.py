@@ -2,7 +2,8 @@
 durable line. Nothing that was there is changed, moved or removed; the record goes into a file of its own.
 
 Recorder thread, one recording at a time, so that a new recording never waits for it. A recording of another device, or
-one whose ledger lost lines that were provably durable, is left exactly as it is.
+one whose ledger lost lines that were provably durable, is left exactly as it is; so is one of this device under a key
+that is neither its own nor the one before, which a rotation gave on.
 """
 
 import hashlib
@@ -18,6 +19,7 @@ from device.evidence import layout, records
 from device.evidence.chain import Chain, ReadChain, ReadLine, Walk, read_chain
 from device.evidence.disk import Disk, abandon
 from device.evidence.envelope import MAX_LINE_BYTES, Signer, open_line, verify_line
+from device.evidence.identity import load_certificate, p256_key
 from device.evidence.reading import LinesOf
 from device.evidence.records import (
     Found,
@@ -30,6 +32,7 @@ from device.evidence.records import (
     Totals,
     Tree,
 )
+from device.evidence.rotation import certificates_on
 from device.evidence.tally import Tally
 
 MAX_LEDGER_BYTES = 256 * 1024 * 1024
@@ -37,11 +40,14 @@ MAX_SEGMENT_BYTES = 256 * 1024 * 1024
 MAX_FOUND = 256
 """Files past the last durable record: at most a group that was being written, and its second attempts."""
 
-Outcome = Literal["closed", "recovered", "recovered-before", "damaged", "foreign", "empty"]
+Outcome = Literal["closed", "recovered", "recovered-before", "kept", "damaged", "foreign", "empty"]
+Keys = dict[str, ec.EllipticCurvePublicKey]
+"""By digest of certificate: the device's own key first, then the one before, if a rotation gave its journal on."""
 
 
 class Recovery(msgspec.Struct, frozen=True):
-    """What was done about one recording. `head` is its last line; None where there is none of ours."""
+    """What was done about one recording. `head` is its last line; None where there is none of ours. `kept`: another key
+    of this device finished it long ago, and this one has no say in it."""
 
     name: str
     outcome: Outcome
@@ -59,9 +65,7 @@ def next_counter(disk: Disk) -> int:
     return 1 + max((counter for counter in counters if counter is not None), default=0)
 
 
-def recover(
-    disk: Disk, name: str, device: str, signer: Signer, clock: Clock, key: ec.EllipticCurvePublicKey
-) -> Recovery:
+def recover(disk: Disk, name: str, device: str, signer: Signer, clock: Clock, keys: Keys) -> Recovery:
     """Close one recording if it needs it. Raises `CannotPersist` when the card refuses: not to be tried again before the
     next start, since what was then written may read well and not be durable."""
     folder = layout.recording_folder(name)
@@ -72,13 +76,18 @@ def recover(
     if size > MAX_LEDGER_BYTES:
         return Recovery(name, "damaged", None, f"its ledger has {size} bytes")
     data = disk.read(ledger_path, MAX_LEDGER_BYTES)
-    whose = _device_of(data)
+    whose, certificate = _first_line(data)
     if whose not in (device, ""):
         return Recovery(name, "foreign", None, f"it was written by {whose}")
+    key = keys.get(certificate) if certificate else next(iter(keys.values()))
+    if key is None:
+        finished = _finished_by(disk, folder, data, certificate)
+        detail = f"it was written under another key, {certificate[:12]}…"
+        return Recovery(name, "kept" if finished else "foreign", None, detail)
     closed = _our_last_line(data, key, RecordingClosed)
     if closed is not None:
         return Recovery(name, "closed", closed, "")
-    before = _recovered_line(disk, folder, name, key)
+    before = _recovered_line(disk, folder, name, keys)
     if before is not None:
         return Recovery(name, "recovered-before", before, "")
     chain = read_ledger(data, name, key)
@@ -169,14 +178,23 @@ def _found(disk: Disk, folder: str, n: int, attempt: int) -> Found:
     return Found(n=n, attempt=attempt, size=size, sha256=hashlib.sha256(data).hexdigest())
 
 
-def _recovered_line(disk: Disk, folder: str, name: str, key: ec.EllipticCurvePublicKey) -> Line | None:
+def _finished_by(disk: Disk, folder: str, data: bytes, certificate_sha256: str) -> bool:
+    """Whether a ledger of a key that is not ours any more has its end. It is not journaled: that is for `verify`."""
+    recovered = any(disk.size(f"{folder}/{layout.recovery_file(n)}") is not None for n in range(layout.MAX_RECOVERIES))
+    keys = [p256_key(load_certificate(der)) for der in certificates_on(disk, certificate_sha256)]
+    return recovered or any(_our_last_line(data, key, RecordingClosed) is not None for key in keys)
+
+
+def _recovered_line(disk: Disk, folder: str, name: str, keys: Keys) -> Line | None:
     """The line of a recovery that was finished before; None when there is none. What it says is for `verify`."""
     for n in range(layout.MAX_RECOVERIES):
         path = f"{folder}/{layout.recovery_file(n)}"
         if disk.size(path) is None:
             continue
-        line = _our_last_line(disk.read(path, records.MAX_PAYLOAD_BYTES * 2), key, RecordingRecovered)
-        if line is not None and line.stream == name:
+        data = disk.read(path, records.MAX_PAYLOAD_BYTES * 2)
+        lines = [_our_last_line(data, key, RecordingRecovered) for key in keys.values()]
+        line = next((line for line in lines if line is not None and line.stream == name), None)
+        if line is not None:
             return line
     return None
 
@@ -197,8 +215,10 @@ def _our_last_line(
     return Line(stream=record.stream, seq=record.seq, sha256=signed.sha256)
 
 
-def _device_of(data: bytes) -> str:
+def _first_line(data: bytes) -> tuple[str, str]:
+    """The device and the certificate that the first line names; "" for what can't be told."""
     try:
-        return records.decode_ledger(open_line(data.split(b"\n", 1)[0]).payload).device
+        record = records.decode_ledger(open_line(data.split(b"\n", 1)[0]).payload)
     except EvidenceError:
-        return ""
+        return "", ""
+    return record.device, record.certificate_sha256 if isinstance(record, RecordingOpened) else ""

@@ -62,6 +62,7 @@ class Order:
         self.findings: list[AuditFinding] = []
         self.of_documents: list[Finding] = []
         self._card = card
+        self._history = history
         self._policies = policies
         self._anchors = anchors
         self._clocks: dict[tuple[str, str], int] = {}
@@ -76,7 +77,11 @@ class Order:
             self._versions(epoch)
             self._certificate(epoch)
             self._lines(epoch)
-            self._before[epoch.statement.certificate_sha256] = epoch
+            self._before[self._device(epoch)] = epoch
+
+    def _device(self, epoch: Epoch) -> str:
+        """A device is its first certificate: rotations led from it to all others."""
+        return self._history.rotations.up_to(epoch.statement.certificate_sha256)[-1]
 
     def _find(self, kind: Kind, epoch: Epoch, record: Record, what: str) -> None:
         place = f"{layout.epoch_file(epoch.name)}, line {record.seq}"
@@ -99,7 +104,7 @@ class Order:
 
     def _versions(self, epoch: Epoch) -> None:
         """A device never goes back to an older policy, on whatever card it was before."""
-        before = self._before.get(epoch.statement.certificate_sha256)
+        before = self._before.get(self._device(epoch))
         if before is None or epoch.boot.policy.version >= before.boot.policy.version:
             return
         was, is_now = before.boot.policy.version, epoch.boot.policy.version
@@ -108,7 +113,7 @@ class Order:
     def _certificate(self, epoch: Epoch) -> None:
         """A policy is taken while its signer's certificate is valid; what was taken then stays good. The first boot here
         that names it may be a later one, and no label is more than the device's own word."""
-        boot, device = epoch.boot, epoch.statement.certificate_sha256
+        boot, device = epoch.boot, self._device(epoch)
         moment, bundle = parse_utc(boot.utc), self._policies.find(boot.policy)
         if (device, boot.policy.sha256) in self._judged or bundle is None or moment is None:
             return
@@ -147,7 +152,7 @@ class Order:
         record = line.record
         if record.boot != epoch.boot.boot:
             self._find("state", epoch, record, f"a line of the boot {record.boot} in an epoch of {epoch.boot.boot}")
-        clock = epoch.statement.certificate_sha256, record.boot
+        clock = self._device(epoch), record.boot
         if record.boot_us < self._clocks.get(clock, 0):
             self._find("state", epoch, record, "its boot time is before that of the line before it")
         self._clocks[clock] = record.boot_us
