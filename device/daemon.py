@@ -16,6 +16,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Protocol
 
+from cryptography.x509 import Certificate
+
 from device.clock import Clock, Latch, Part, Runner, Wake, hold_signals, wait_for_signal
 from device.config import Camera, Configuration, check_memory, read_configuration
 from device.control import Control, capture_flags
@@ -24,6 +26,7 @@ from device.errors import BodycamError, CardFull, ConfigurationError, EvidenceEr
 from device.evidence import layout
 from device.evidence.adoption import Adoption
 from device.evidence.disk import Disk
+from device.evidence.identity import load_certificate
 from device.evidence.journal import Journal
 from device.evidence.papers import Papers, read_papers
 from device.evidence.recorder import CloseAllOrder, Recorder, state_facts
@@ -31,6 +34,7 @@ from device.evidence.records import Boot, Fault, Software
 from device.evidence.rotation import Former, find_former
 from device.evidence.store import Documents, Reserve, free_for_start, make_folders
 from device.evidence.writer import Facts
+from device.expiry import Expiry
 from device.hand_ins import HandIns
 from device.media.fmp4 import AudioFormat
 from device.media.ring import Ring
@@ -132,6 +136,7 @@ class Daemon:
             self.microphone.start(EncoderSink(self.ring, self.microphone.first_timestamp_us))
         disk = hardware.disk(card)
         self._notifier = Notifier()
+        self._papers = read_papers(configuration)
         self.recorder = self._recorder(configuration, adoption, disk, state, recorder_wake)
         self.board = Board(
             tables.wiring,
@@ -168,15 +173,28 @@ class Daemon:
         self.parts: list[tuple[Part, Wake]] = [
             *hardware.parts(),
             (hand_ins, Wake()),
+            (self._expiry(adoption), Wake()),
             (self.control, control_wake),
             (self.recorder, recorder_wake),
         ]
 
+    def _expiry(self, adoption: Adoption) -> Expiry:
+        """Looks at the dates of every certificate that what is recorded from now on will be judged by."""
+        papers = self._papers
+        own = {
+            "device": load_certificate(papers.certificate),
+            "provisioner": load_certificate(papers.provisioner),
+        }
+
+        def in_use() -> dict[str, Certificate]:
+            return own | {"policy": adoption.in_force.bundle.certificate}
+
+        return Expiry(self.clock, in_use, self.control, self.recorder.post)
+
     def _recorder(
         self, configuration: Configuration, adoption: Adoption, disk: Disk, state: State, wake: Wake
     ) -> Recorder:
-        tables = configuration.tables
-        papers = read_papers(configuration)
+        tables, papers = configuration.tables, self._papers
         in_force = adoption.in_force
         bundle = in_force.bundle
         software = Software(

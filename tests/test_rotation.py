@@ -33,7 +33,7 @@ from hw_sim.clock import VirtualClock
 from hw_sim.virtual import VirtualDevice
 from tests import commands
 from tests.auditors import audited
-from tests.benches import make_bench, shown
+from tests.benches import make_bench, policy_document, shown
 from tests.cards import all_findings, copy_of, edit_lines, folder_of, judged, lines_of, write_lines
 from tests.rotations import UTC, give_key, held, name_rotation, rotate
 
@@ -131,6 +131,20 @@ def test_the_audit_runs_across_it(rotated: Bench) -> None:
     assert (audit.epochs_audited, len(audit.recordings_without_activation)) == (2, 0)
 
 
+def test_the_audit_sees_an_older_policy_after_it(tmp_path: Path, agency: Agency) -> None:
+    """A device never goes back to an older policy, whatever its key."""
+    bench = _bench(tmp_path / "bench", agency)
+    older = bench.offered_policy.read_bytes()
+    bench.offered_policy.write_bytes(agency.bundle(policy_document(1, 1, version=2)))
+    _record(bench)
+    rotate(bench, agency)
+    bench.kept_policy.unlink()
+    bench.offered_policy.write_bytes(older)
+    _record(bench)
+    assert judged(bench).exit_status == 0
+    assert "an older policy than before: version 1 after 2" in [f.what for f in audited(bench).findings]
+
+
 def test_later_boots_and_a_second_rotation(rotated: Bench, tmp_path: Path, agency: Agency) -> None:
     bench = copy_of(rotated, tmp_path / "bench")
     _record(bench)
@@ -155,6 +169,9 @@ def test_a_new_certificate_for_the_same_key(before: Bench, tmp_path: Path, agenc
     verdict = judged(bench)
     assert (verdict.exit_status, verdict.findings) == (0, ()), shown(verdict)
     assert [epoch.chain for epoch in _history(bench).epochs] == [0, 0]
+    _record(bench)
+    assert [boot.rotation is None for boot in _boots(bench)] == [True, False, True]
+    assert judged(bench).exit_status == 0
 
 
 def test_a_new_certificate_for_the_same_key_and_no_rotation(before: Bench, tmp_path: Path, agency: Agency) -> None:

@@ -68,14 +68,11 @@ class History(msgspec.Struct):
 
     def told(self, certificate_sha256: str, recording: str) -> Told:
         """What its key's journal says of a recording, and that of later keys: they close what it left open."""
-        told = Told()
-        for sha256 in self.rotations.heirs(certificate_sha256):
-            said = self.by_certificate.get(sha256, {}).get(recording)
-            if said is not None:
-                told.lines += said.lines
-                told.begun = told.begun or said.begun
-                told.ended, told.how = (told.ended, told.how) if said.ended is None else (said.ended, said.how)
-        return told
+        heirs = self.rotations.heirs(certificate_sha256)
+        said = [told for sha256 in heirs if (told := self.by_certificate.get(sha256, {}).get(recording)) is not None]
+        last = next((told for told in reversed(said) if told.ended is not None), Told())
+        lines = [line for told in said for line in told.lines]
+        return msgspec.structs.replace(last, lines=lines, begun=any(told.begun for told in said))
 
     def told_by_another(self, certificate_sha256: str, recording: str) -> bool:
         """Whether the journal of another key holds a recording of this name: names are never given twice."""
