@@ -71,6 +71,7 @@ def _parser(*, lean: bool = False) -> argparse.ArgumentParser:
     verify.add_argument("paths", type=Path, nargs="+", metavar="PATH", help="a card, or a recording's folder on one")
     verify.add_argument("--trust", type=Path, required=True, metavar="CA.pem", help="the agency's CA certificate")
     verify.add_argument("--identity", type=Path, metavar="KEY", help="also open and decode, with this age identity")
+    verify.add_argument("--revoked", type=Path, metavar="CRL", help="certificates that this CA took back: its CRL")
     verify.add_argument("--head", metavar="SHA256", help="a journal line known from outside: it must be in the journal")
     verify.add_argument("--jobs", type=int, metavar="N", help="hash so many files at once (default: one a core)")
     verify.add_argument("--report", type=Path, metavar="FILE.html", help="also write a page for a court")
@@ -147,7 +148,14 @@ def _verify(options: argparse.Namespace) -> int:
     if options.report is not None:
         _not_on_a_card(options.report, "--report")
     asked = Asked(
-        options.paths, options.trust, options.identity, options.head, options.jobs, options.report, force=options.force
+        options.paths,
+        options.trust,
+        options.identity,
+        options.head,
+        options.revoked,
+        options.jobs,
+        options.report,
+        force=options.force,
     )
     return show_verification(asked, as_json=options.json)
 

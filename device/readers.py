@@ -17,6 +17,7 @@ from device.errors import UsageError
 from device.evidence.identity import load_anchors
 from device.evidence.opening import Identity, check_plaintext, write_mp4
 from device.evidence.records import RecordingOpened, Segment
+from device.evidence.revocation import NONE_REVOKED, Revocations, load_revocations
 from device.evidence.verdicts import (
     EXIT_ALTERED,
     EXIT_WRONG_KEY,
@@ -54,6 +55,7 @@ class Asked(msgspec.Struct, frozen=True):
     trust: Path
     identity: Path | None = None
     head: str | None = None
+    revoked: Path | None = None
     jobs: int | None = None
     report: Path | None = None
     force: bool = False
@@ -62,13 +64,16 @@ class Asked(msgspec.Struct, frozen=True):
 def show_verification(asked: Asked, *, as_json: bool) -> int:
     if asked.jobs is not None and not 1 <= asked.jobs <= MOST_JOBS:
         raise UsageError(f"--jobs {asked.jobs}: give a number from 1 to {MOST_JOBS}, or leave it out for all cores")
-    inputs = [asked.trust, *([asked.identity] if asked.identity is not None else [])]
+    inputs = [path for path in (asked.trust, asked.identity, asked.revoked) if path is not None]
     if asked.report is not None:
         check_output(asked.report, "--report", inputs, force=asked.force)
     anchors = load_anchors(asked.trust)
+    revoked = load_revocations(asked.revoked, anchors) if asked.revoked is not None else NONE_REVOKED
     opener = _opener(Identity(asked.identity)) if asked.identity is not None else None
     began = datetime.now(UTC)
-    verdicts = [_verified(path, anchors, opener, asked.head, asked.jobs, quiet=as_json) for path in asked.paths]
+    verdicts = [
+        _verified(path, anchors, opener, asked.head, revoked, asked.jobs, quiet=as_json) for path in asked.paths
+    ]
     if asked.report is not None:
         from device.verify_page import verification_page
 
@@ -86,7 +91,13 @@ def show_verification(asked: Asked, *, as_json: bool) -> int:
 def _arguments(asked: Asked) -> list[str]:
     """The command as it was given; an identity's file is named, and nothing of what is in it."""
     said = ["bodycam", "verify", *map(str, asked.paths), "--trust", str(asked.trust)]
-    options = {"--identity": asked.identity, "--head": asked.head, "--jobs": asked.jobs, "--report": asked.report}
+    options = {
+        "--identity": asked.identity,
+        "--head": asked.head,
+        "--revoked": asked.revoked,
+        "--jobs": asked.jobs,
+        "--report": asked.report,
+    }
     return [*said, *(word for key, value in options.items() if value is not None for word in (key, str(value)))]
 
 
@@ -106,7 +117,7 @@ def show_export(recording: Path, identity_path: Path, trust: Path | None, output
         kept.append((opened, segments))
         return check_plaintext(folder, opened, segments, identity, progress)
 
-    verdict = _verified(recording, anchors, Opener(keep), None, None, quiet=as_json)
+    verdict = _verified(recording, anchors, Opener(keep), None, NONE_REVOKED, None, quiet=as_json)
     judged = verdict.recordings[0]
     written = 0
     if judged.exit_status not in (EXIT_ALTERED, EXIT_WRONG_KEY) and kept:
@@ -145,13 +156,14 @@ def _verified(
     anchors: tuple[x509.Certificate, ...],
     opener: Opener | None,
     head: str | None,
+    revoked: Revocations,
     jobs: int | None,
     *,
     quiet: bool,
 ) -> CardVerdict:
     passes = 2 if opener is not None else 1
     with _progress(passes * total_bytes(path), "verifying", quiet=quiet) as advance:
-        return verify(path, anchors, opener=opener, head=head, progress=advance, jobs=jobs)
+        return verify(path, anchors, opener=opener, head=head, revoked=revoked, progress=advance, jobs=jobs)
 
 
 def _opener(identity: Identity) -> Opener:

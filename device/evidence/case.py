@@ -16,6 +16,7 @@ from device.evidence.history import History, Told
 from device.evidence.identity import parse_utc
 from device.evidence.reading import each_name
 from device.evidence.records import AudioSpan, LedgerRecord, Line, RecordingOpened, Segment, VideoSpan
+from device.evidence.revocation import NONE_REVOKED, Revocations
 from device.evidence.tally import Tally
 from device.evidence.verdicts import Finding, first_of
 from device.evidence.workers import Asked, Workers
@@ -35,7 +36,8 @@ class Opener(msgspec.Struct, frozen=True):
 
 
 class Given(msgspec.Struct, frozen=True):
-    """A card, its certificates and its history, the anchors of the person who asks; the same for each recording."""
+    """A card, its certificates and its history, the anchors of the person who asks and what these revoked; the same for
+    each recording."""
 
     card: Path
     anchors: tuple[x509.Certificate, ...]
@@ -44,6 +46,7 @@ class Given(msgspec.Struct, frozen=True):
     opener: Opener | None
     progress: Progressing
     workers: Workers
+    revoked: Revocations = NONE_REVOKED
 
 
 class Ledger:

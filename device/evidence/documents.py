@@ -7,6 +7,7 @@ certificate when it was issued under an anchor, which comes only from the person
 import hashlib
 import tomllib
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 
 import msgspec
@@ -18,6 +19,7 @@ from device.evidence.bundle import MAX_BUNDLE_BYTES, Anchors, open_bundle
 from device.evidence.identity import load_certificate
 from device.evidence.reading import names_in, read_file
 from device.evidence.records import PolicyName
+from device.evidence.revocation import NONE_REVOKED, Revocations
 from device.evidence.verdicts import Finding
 
 MAX_CERTIFICATE_BYTES = 64 * 1024
@@ -79,8 +81,16 @@ def why_not_policy(card: Path, named: PolicyName) -> str:
     return ""
 
 
-def why_not_signed(card: Path, bundle_sha256: str, named: PolicyName, anchors: Anchors) -> Finding | None:
-    """Why the bundle that a boot names does not have the agency sign the policy that it names; None when it does."""
+def why_not_signed(
+    card: Path,
+    bundle_sha256: str,
+    named: PolicyName,
+    anchors: Anchors,
+    revoked: Revocations = NONE_REVOKED,
+    at: datetime | None = None,
+) -> Finding | None:
+    """Why the bundle that a boot names does not have the agency sign the policy that it names; None when it does. `at`:
+    when it was in force, as far as that is known; it was signed before."""
     place = layout.bundle_file(bundle_sha256)
     try:
         data = _kept(card, layout.bundle_file, bundle_sha256, MAX_BUNDLE_BYTES)
@@ -89,11 +99,14 @@ def why_not_signed(card: Path, bundle_sha256: str, named: PolicyName, anchors: A
     if data is None:
         return Finding(question="content", place=place, what="the bundle of the policy that was in force is missing")
     try:
-        _, _, document = open_bundle(data, anchors, None)
+        _, certificate, document = open_bundle(data, anchors, None)
     except EvidenceError as failure:
         return Finding(question="signer", place=place, what=f"the policy that was in force: {failure}")
     if hashlib.sha256(document).hexdigest() != named.sha256:
         return Finding(question="signer", place=place, what="the agency signed another policy than the one in force")
+    why, _ = revoked.judge(certificate, at)
+    if why:
+        return Finding(question="signer", place=place, what=f"the policy that was in force: {why}")
     return None
 
 

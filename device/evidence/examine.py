@@ -133,11 +133,14 @@ def _signer(given: Given, found: Found, opened: RecordingOpened) -> tuple[Signed
     why = why_not_trusted(certificate, Role.LEDGER, given.anchors, at)
     if not why and common_name(certificate) != opened.device:
         why = f"its certificate names {common_name(certificate)}, its records {opened.device}"
+    revoked, counts_still = given.revoked.judge(certificate, at)
+    why = why or revoked
     if why:
         found.findings.append(Finding(question="signer", place=layout.LEDGER, what=why))
         return "not-trusted", why
     judged = "not judged, as the clock was not set" if at is None else "judged at the claimed time"
-    return "trusted", f"{opened.device}, under the given anchor; validity {judged}"
+    said = f"{opened.device}, under the given anchor; validity {judged}"
+    return "trusted", f"{said}; {counts_still}" if counts_still else said
 
 
 def _beginning(given: Given, found: Found, opened: RecordingOpened) -> None:

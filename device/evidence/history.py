@@ -33,6 +33,7 @@ from device.evidence.records import (
     RecordingHead,
     Step,
 )
+from device.evidence.revocation import NONE_REVOKED, Revocations
 from device.evidence.rotation import Rotations, why_not_taken_over
 from device.evidence.verdicts import Finding, Question
 
@@ -95,10 +96,15 @@ class History(msgspec.Struct):
 
 
 def read_history(
-    card: Path, identities: Identities, anchors: tuple[x509.Certificate, ...], *, whole: bool = True
+    card: Path,
+    identities: Identities,
+    anchors: tuple[x509.Certificate, ...],
+    revoked: Revocations = NONE_REVOKED,
+    *,
+    whole: bool = True,
 ) -> History:
     """`whole`: with every line at hand; else only their digests, and a line that is asked for is read again."""
-    reader = _Reader(card, identities, anchors, whole=whole)
+    reader = _Reader(card, identities, anchors, revoked, whole=whole)
     try:
         names = names_in(card / layout.JOURNAL)
     except EvidenceError as failure:
@@ -127,13 +133,20 @@ class _Reader:
     """Follows the links from epoch to epoch."""
 
     def __init__(
-        self, card: Path, identities: Identities, anchors: tuple[x509.Certificate, ...], *, whole: bool
+        self,
+        card: Path,
+        identities: Identities,
+        anchors: tuple[x509.Certificate, ...],
+        revoked: Revocations,
+        *,
+        whole: bool,
     ) -> None:
         self.history = History()
         self._card = card
         self._whole = whole
         self._certificates = identities.certificates
         self._anchors = anchors
+        self._revoked = revoked
         self._owner: _Owner | None = None
         self._chain = -1
         self._newest: tuple[str, str] | None = None  # name and digest of the last file that holds anything
@@ -239,7 +252,10 @@ class _Reader:
     def _why_not_agency(self, signed: SignedLine, statement: Provisioned) -> str:
         """Several certificates may be of the key that signed; one that counts is enough."""
         signers = [c for c in self._certificates.values() if verify_line(signed, p256_key(c))]
-        whys = [why_not_trusted(c, Role.PROVISIONING, self._anchors, parse_utc(statement.utc)) for c in signers]
+        at = parse_utc(statement.utc)
+        whys = [
+            why_not_trusted(c, Role.PROVISIONING, self._anchors, at) or self._revoked.judge(c, at)[0] for c in signers
+        ]
         if not whys:
             return "the agency's statement is not signed by any provisioner whose certificate is here"
         return "" if "" in whys else whys[0]
@@ -265,7 +281,8 @@ class _Reader:
         why = why_not_policy(self._card, boot.policy)
         if why:
             yield Finding(question="content", place=layout.policy_file(boot.policy.sha256), what=why)
-        unsigned = why_not_signed(self._card, boot.bundle_sha256, boot.policy, self._anchors)
+        at = parse_utc(boot.utc) if boot.clock.synchronised else None
+        unsigned = why_not_signed(self._card, boot.bundle_sha256, boot.policy, self._anchors, self._revoked, at)
         if unsigned is not None:
             yield unsigned
 

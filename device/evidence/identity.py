@@ -107,7 +107,7 @@ def why_not_trusted(
     certificate: x509.Certificate, role: Role, anchors: tuple[x509.Certificate, ...], at: datetime | None
 ) -> str:
     """Why a certificate does not count for a role at a time; "" when it does. `at` None: validity is not judged."""
-    if not any(_issued_by(certificate, anchor) for anchor in anchors):
+    if not any(issued_by(certificate, anchor) for anchor in anchors):
         return f"its certificate was not issued under the given trust anchor ({common_name(certificate)})"
     return why_not_for(certificate, role, at)
 
@@ -140,7 +140,8 @@ def parse_utc(text: str) -> datetime | None:
         return None
 
 
-def _issued_by(certificate: x509.Certificate, anchor: x509.Certificate) -> bool:
+def issued_by(certificate: x509.Certificate, anchor: x509.Certificate) -> bool:
+    """Whether this CA issued the certificate, with no other between them."""
     try:
         certificate.verify_directly_issued_by(anchor)
     except (InvalidSignature, *_NOT_READABLE):

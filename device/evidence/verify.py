@@ -20,7 +20,9 @@ from device.evidence.documents import Identities, read_identities
 from device.evidence.examine import examine
 from device.evidence.foreign import foreign_files, names_there
 from device.evidence.history import History, read_history
+from device.evidence.identity import parse_utc
 from device.evidence.reading import names_in, real_folder, regular_size
+from device.evidence.revocation import NONE_REVOKED, Revocations
 from device.evidence.verdicts import (
     WORDS,
     CardVerdict,
@@ -71,13 +73,14 @@ def verify(
     *,
     opener: Opener | None = None,
     head: str | None = None,
+    revoked: Revocations = NONE_REVOKED,
     progress: Progressing = lambda _: None,
     jobs: int | None = None,
 ) -> CardVerdict:
     """Verify a card, or one recording's folder. `UsageError` when the path is neither, and for a `head` that is none.
 
-    `head`: the SHA-256 of a line of the journal that is known from outside the card. `jobs`: how many files are hashed
-    at once, all cores when None; the verdict does not depend on it.
+    `head`: the SHA-256 of a line of the journal that is known from outside the card. `revoked`: what the CA took back.
+    `jobs`: how many files are hashed at once, all cores when None; the verdict does not depend on it.
     """
     if head is not None and not _HEAD.fullmatch(head):
         raise UsageError(f"--head {printable(head)}: not a SHA-256; give the 64 hexadecimal digits of a journal line")
@@ -89,7 +92,7 @@ def verify(
         )
     card, only = (where.parent.parent, where.name) if is_recording(path) else (where, None)
     with Workers(jobs or all_cores()) as workers:
-        examination = _Examination(card, only, anchors, opener, progress, workers)
+        examination = _Examination(card, only, anchors, opener, progress, workers, revoked)
         return examination.verdict(path, head.lower() if head is not None else None)
 
 
@@ -104,6 +107,7 @@ class _Examination:
         opener: Opener | None,
         progress: Progressing,
         workers: Workers,
+        revoked: Revocations,
     ) -> None:
         self._card = card
         self._workers = workers
@@ -111,6 +115,7 @@ class _Examination:
         self._anchors = anchors
         self._opener = opener
         self._progress = progress
+        self._revoked = revoked
         self._identities: Identities
         self._history: History
         self._listing: list[Finding]
@@ -123,6 +128,7 @@ class _Examination:
             *self._folders(),
             *self._documents(),
             *self._of_history(),
+            *self._of_revocation(),
             *self._listing,
             *missing.values(),
             *self._against_head(head),
@@ -151,7 +157,7 @@ class _Examination:
         newer: set[str] = set()
         for _ in range(MAX_READINGS):
             self._identities = read_identities(self._card)
-            self._history = read_history(self._card, self._identities, self._anchors, whole=False)
+            self._history = read_history(self._card, self._identities, self._anchors, self._revoked, whole=False)
             if len(self._history.places) == lines:
                 return
             lines = len(self._history.places)
@@ -165,7 +171,14 @@ class _Examination:
         if name in self._judged and not again:
             return False
         given = Given(
-            self._card, self._anchors, self._identities, self._history, self._opener, self._progress, self._workers
+            self._card,
+            self._anchors,
+            self._identities,
+            self._history,
+            self._opener,
+            self._progress,
+            self._workers,
+            self._revoked,
         )
         self._judged[name], newer = examine(given, name, self._card / layout.recording_folder(name))
         return newer
@@ -205,6 +218,18 @@ class _Examination:
         if self._only is None and not self._history.present:
             what = "there is no journal that can be believed: whether anything is missing can't be told"
             yield Finding(question="extent", place=layout.JOURNAL, what=what)
+
+    def _of_revocation(self) -> Iterator[Finding]:
+        """A journal whose key was revoked, once for each key; and of when the lists are."""
+        said: set[str] = set()
+        for epoch in self._history.epochs:
+            sha256 = epoch.statement.certificate_sha256
+            at = parse_utc(epoch.boot.utc) if epoch.boot.clock.synchronised else None
+            why, _ = self._revoked.judge(self._identities.certificates[sha256], at)
+            if why and sha256 not in said:
+                said.add(sha256)
+                yield Finding(question="signer", place=layout.epoch_file(epoch.name), what=why)
+        yield from (Finding(question="note", place="--revoked", what=what) for what in self._revoked.said)
 
     def _missing_recordings(self) -> Iterator[tuple[str, Finding]]:
         if self._only is None:
