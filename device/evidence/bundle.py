@@ -1,12 +1,9 @@
 """A policy bundle: the policy's exact bytes, signed by the agency, with the certificate of the one who signed.
 
-Two lines: a compact DSSE envelope around the TOML document, and the signer's certificate, DER in padded base64. One
-spelling is accepted and nothing follows. A bundle counts only under an anchor: nothing of the document is looked at
-before its signature is found good. The daemon and the readers use this; no clock, no I/O.
+A signed file around the TOML document; it counts only under an anchor. The daemon and the readers use this; no clock,
+no I/O.
 """
 
-import base64
-import binascii
 import hashlib
 from datetime import datetime
 
@@ -14,18 +11,23 @@ import msgspec
 from cryptography import x509
 
 from device.errors import EvidenceError
-from device.evidence.envelope import MAX_LINE_BYTES, Signer, open_line, sign_line, verify_line
-from device.evidence.identity import Role, load_certificate, p256_key, why_not_trusted
+from device.evidence.envelope import MAX_LINE_BYTES, Signer
+from device.evidence.identity import Role
 from device.evidence.records import PolicyName
+from device.evidence.signed_file import MAX_CERTIFICATE_BYTES, Anchors, Kind, make_signed, open_signed
 from device.policy.document import DocumentError
 from device.policy.model import Policy, parse_policy
 
+__all__ = [
+    "MAX_BUNDLE_BYTES", "MAX_CERTIFICATE_BYTES", "MAX_POLICY_BYTES", "POLICY_TYPE", "Anchors", "Bundle", "make_bundle",
+    "open_bundle", "read_bundle",
+]  # fmt: skip
+
 POLICY_TYPE = "application/vnd.bodycam.policy+toml"
 MAX_POLICY_BYTES = 64 * 1024
-MAX_CERTIFICATE_BYTES = 8 * 1024
 MAX_BUNDLE_BYTES = MAX_LINE_BYTES + 2 * MAX_CERTIFICATE_BYTES
 
-Anchors = tuple[x509.Certificate, ...]
+_BUNDLE = Kind(POLICY_TYPE, Role.POLICY, "a policy bundle", "a policy", MAX_BUNDLE_BYTES, MAX_POLICY_BYTES)
 
 
 class Bundle(msgspec.Struct, frozen=True):
@@ -51,7 +53,7 @@ class Bundle(msgspec.Struct, frozen=True):
 
 def make_bundle(document: bytes, signer: Signer, certificate: bytes) -> bytes:
     """Sign a policy document. `certificate` (DER) is the signer's. The document is not looked at."""
-    return sign_line(signer, POLICY_TYPE, document) + b"\n" + base64.b64encode(certificate) + b"\n"
+    return make_signed(_BUNDLE, document, signer, certificate)
 
 
 def read_bundle(data: bytes, anchors: Anchors, at: datetime | None) -> Bundle:
@@ -70,34 +72,4 @@ def read_bundle(data: bytes, anchors: Anchors, at: datetime | None) -> Bundle:
 
 def open_bundle(data: bytes, anchors: Anchors, at: datetime | None) -> tuple[bytes, x509.Certificate, bytes]:
     """The same, with no look at the document: the signed line, the signer's certificate, the document."""
-    line, der = _lines(data)
-    certificate = load_certificate(der)
-    signed = open_line(line)
-    if signed.payload_type != POLICY_TYPE:
-        raise EvidenceError(f"it holds {signed.payload_type!r}, not {POLICY_TYPE!r}")
-    if len(signed.payload) > MAX_POLICY_BYTES:
-        raise EvidenceError(f"a policy of {len(signed.payload)} bytes; the limit is {MAX_POLICY_BYTES}")
-    if not verify_line(signed, p256_key(certificate)):
-        raise EvidenceError("its signature is not by the key of its certificate")
-    why = why_not_trusted(certificate, Role.POLICY, anchors, at)
-    if why:
-        raise EvidenceError(why)
-    return line, certificate, signed.payload
-
-
-def _lines(data: bytes) -> tuple[bytes, bytes]:
-    """The envelope and the certificate's DER, each spelled in the one accepted way."""
-    if len(data) > MAX_BUNDLE_BYTES:
-        raise EvidenceError(f"more than {MAX_BUNDLE_BYTES} bytes, the limit of a policy bundle")
-    lines = data.split(b"\n")
-    if len(lines) != 3 or lines[2]:
-        raise EvidenceError("not a policy bundle: it must be two whole lines, a signed policy and a certificate")
-    try:
-        der = base64.b64decode(lines[1], validate=True)
-    except (binascii.Error, ValueError) as failure:
-        raise EvidenceError(f"its second line is not base64: {failure}") from failure
-    if len(der) > MAX_CERTIFICATE_BYTES:
-        raise EvidenceError(f"a certificate of {len(der)} bytes; the limit is {MAX_CERTIFICATE_BYTES}")
-    if base64.b64encode(der) != lines[1]:
-        raise EvidenceError("a second spelling of its certificate")
-    return lines[0], der
+    return open_signed(_BUNDLE, data, anchors, at)
