@@ -25,8 +25,10 @@ from device.controls.board import Board, PinFactory
 from device.errors import BodycamError, CardFull, ConfigurationError, EvidenceError
 from device.evidence import layout
 from device.evidence.adoption import Adoption
+from device.evidence.custody import Custody
 from device.evidence.disk import Disk
-from device.evidence.identity import load_certificate
+from device.evidence.holdings import whose
+from device.evidence.identity import load_anchors, load_certificate
 from device.evidence.journal import Journal
 from device.evidence.papers import Papers, read_papers
 from device.evidence.recorder import CloseAllOrder, Recorder, state_facts
@@ -44,6 +46,7 @@ from device.policy.machine import MACHINE_VERSION
 from device.policy.state import State, capture, initial_state
 from device.service.notify import Notifier
 from device.service.status import StatusFile
+from device.spool import Spool
 from device.watch import Watch
 
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
@@ -137,7 +140,8 @@ class Daemon:
         disk = hardware.disk(card)
         self._notifier = Notifier()
         self._papers = read_papers(configuration)
-        self.recorder = self._recorder(configuration, adoption, disk, state, recorder_wake)
+        recording_bps = tables.camera.bitrate_bps + (SOUND_BPS if self.microphone is not None else 0)
+        self.recorder = self._recorder(configuration, adoption, disk, state, recorder_wake, recording_bps)
         self.board = Board(
             tables.wiring,
             policy.activation.initial_zone,
@@ -160,7 +164,7 @@ class Daemon:
                 self.ring,
                 self.recorder,
                 has_microphone=self.microphone is not None,
-                recording_bps=tables.camera.bitrate_bps + (SOUND_BPS if self.microphone is not None else 0),
+                recording_bps=recording_bps,
             ),
             board=self.board,
             notifier=self._notifier,
@@ -174,6 +178,7 @@ class Daemon:
             *hardware.parts(),
             (hand_ins, Wake()),
             (self._expiry(adoption), Wake()),
+            (self._spool(configuration, card), Wake()),
             (self.control, control_wake),
             (self.recorder, recorder_wake),
         ]
@@ -191,8 +196,21 @@ class Daemon:
 
         return Expiry(self.clock, in_use, self.control, self.recorder.post)
 
+    def _spool(self, configuration: Configuration, card: Path) -> Spool:
+        device, key = configuration.tables.device.id, self._papers.key
+        anchors = load_anchors(configuration.at(configuration.tables.policy.anchor))
+        return Spool(
+            lambda: whose(card, device, key, anchors), self.clock, self._custody, self.control.tell, self.recorder.post
+        )
+
     def _recorder(
-        self, configuration: Configuration, adoption: Adoption, disk: Disk, state: State, wake: Wake
+        self,
+        configuration: Configuration,
+        adoption: Adoption,
+        disk: Disk,
+        state: State,
+        wake: Wake,
+        recording_bps: int,
     ) -> Recorder:
         tables, papers = configuration.tables, self._papers
         in_force = adoption.in_force
@@ -231,6 +249,16 @@ class Daemon:
                 context=in_force.context.seal_context(state_facts(state), secrets.token_bytes(16)),
             )
         )
+        reserve = Reserve(disk, configuration.ring_cap_bytes)
+        full_below_bytes = tables.card.full_below_mib * 1024 * 1024
+        self._custody = Custody(
+            disk,
+            documents,
+            journal,
+            recording_bps=recording_bps,
+            storage_hours=in_force.policy.readiness.storage_hours,
+            least_bytes=full_below_bytes + reserve.size,
+        )
         return Recorder(
             disk=disk,
             ring=self.ring,
@@ -251,8 +279,9 @@ class Daemon:
                 audio=_audio_format(self.microphone),
             ),
             documents=documents,
-            reserve=Reserve(disk, configuration.ring_cap_bytes),
-            full_below_bytes=tables.card.full_below_mib * 1024 * 1024,
+            custody=self._custody,
+            reserve=reserve,
+            full_below_bytes=full_below_bytes,
             period_us=tables.camera.period_us,
             tell=self._tell,
         )

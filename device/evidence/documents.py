@@ -66,7 +66,7 @@ def read_identities(card: Path) -> Identities:
 def why_not_policy(card: Path, named: PolicyName) -> str:
     """Why the policy on the card is not the one that a record names; "" when it is."""
     try:
-        document = _kept(card, layout.policy_file, named.sha256, MAX_POLICY_BYTES)
+        document = kept(card, layout.policy_file, named.sha256, MAX_POLICY_BYTES)
     except EvidenceError as failure:
         return str(failure)
     if document is None:
@@ -93,7 +93,7 @@ def why_not_signed(
     when it was in force, as far as that is known; it was signed before."""
     place = layout.bundle_file(bundle_sha256)
     try:
-        data = _kept(card, layout.bundle_file, bundle_sha256, MAX_BUNDLE_BYTES)
+        data = kept(card, layout.bundle_file, bundle_sha256, MAX_BUNDLE_BYTES)
     except EvidenceError as failure:
         return Finding(question="content", place=place, what=str(failure))
     if data is None:
@@ -110,7 +110,7 @@ def why_not_signed(
     return None
 
 
-def _kept(card: Path, path_of: Callable[[str, int], str], sha256: str, limit: int) -> bytes | None:
+def kept(card: Path, path_of: Callable[[str, int], str], sha256: str, limit: int) -> bytes | None:
     """A document of this digest; None when there is no file of its name, `EvidenceError` when none of them is it."""
     problem = ""
     for attempt in range(layout.DOCUMENT_ATTEMPTS):

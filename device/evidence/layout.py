@@ -7,9 +7,11 @@ EVIDENCE = "evidence"
 JOURNAL = "journal"
 POLICY = "policy"
 IDENTITY = "identity"
+RECEIPTS = "receipts"
+"""The agency's receipts, each under its digest. What lies in the spool is not yet believed."""
 SPOOL = "spool"
 RESERVE = "reserve"
-TOP_FOLDERS = (EVIDENCE, JOURNAL, POLICY, IDENTITY, SPOOL)
+TOP_FOLDERS = (EVIDENCE, JOURNAL, POLICY, IDENTITY, RECEIPTS, SPOOL)
 
 INIT = "init.mp4.age"
 LEDGER = "ledger.jsonl"
@@ -20,7 +22,8 @@ MAX_RECOVERIES = 10
 
 _RECORDING = re.compile(r"^([0-9]{6})-[0-9a-f]{16}\Z")
 _SEGMENT = re.compile(r"^([0-9]{6})(?:-([1-9][0-9]?))?\.m4s\.age\Z")
-_DOCUMENT = re.compile(r"^([0-9a-f]{64})(?:-[1-9][0-9]?)?\.(?:der|toml|bundle)\Z")
+_DOCUMENT = re.compile(r"^([0-9a-f]{64})(?:-[1-9][0-9]?)?\.(?:der|toml|bundle|receipt)\Z")
+_SPOOLED = re.compile(r"^([0-9a-f]{64})\.(receipt|anchor)\Z")
 _EPOCH = re.compile(r"^([0-9]{6})\.jsonl\Z")
 
 
@@ -78,6 +81,17 @@ def policy_file(sha256: str, attempt: int = 0) -> str:
 def bundle_file(sha256: str, attempt: int = 0) -> str:
     """`sha256` is of the bundle's whole file."""
     return f"{POLICY}/{_document(sha256, attempt)}.bundle"
+
+
+def receipt_file(sha256: str, attempt: int = 0) -> str:
+    """`sha256` is of the receipt's whole file."""
+    return f"{RECEIPTS}/{_document(sha256, attempt)}.receipt"
+
+
+def spooled(name: str) -> tuple[str, str] | None:
+    """The digest and the kind, `receipt` or `anchor`, that the name of a file handed in says; None for any other."""
+    match = _SPOOLED.match(name)
+    return (match[1], match[2]) if match else None
 
 
 def document_digest(name: str) -> str | None:

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from device.errors import EvidenceError
+from device.evidence.envelope import MAX_LINE_BYTES
 
 BLOCK_BYTES = 1024 * 1024
 BEGINNING_BYTES = 16 * 1024
@@ -59,6 +60,22 @@ def read_file(path: Path, limit: int) -> bytes | None:
     for block in _blocks(path, size):
         content += block
     return bytes(content)
+
+
+def lines_in(path: Path, limit: int) -> Iterator[bytes]:
+    """A regular file's whole lines, without their newlines, one at a time: memory stays flat. Nothing when there is no
+    file; `EvidenceError` when it is larger than `limit`, or has a line that no record is as long as."""
+    size = regular_size(path)
+    if size is None:
+        return
+    if size > limit:
+        raise EvidenceError(f"{path.name}: {size} bytes; the limit is {limit}")
+    rest = b""
+    for block in _blocks(path, size):
+        *lines, rest = (rest + bytes(block)).split(b"\n")
+        yield from lines
+        if len(rest) > MAX_LINE_BYTES:
+            raise EvidenceError(f"{path.name}: a line of more than {MAX_LINE_BYTES} bytes")
 
 
 def digest_file(path: Path, size: int) -> tuple[str, bytes]:

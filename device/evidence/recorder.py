@@ -15,6 +15,7 @@ from device.clock import NEVER_US, Clock, Latch, Wake
 from device.errors import CannotPersist, CardFull, EvidenceError
 from device.evidence import layout
 from device.evidence.adoption import InForce
+from device.evidence.custody import Custody, CustodyOrder
 from device.evidence.disk import Disk
 from device.evidence.envelope import Signer
 from device.evidence.journal import Journal
@@ -174,6 +175,7 @@ class Recorder:
         context: Sealer,
         facts: Facts,
         documents: Documents,
+        custody: Custody,
         reserve: Reserve,
         full_below_bytes: int,
         period_us: int,
@@ -191,6 +193,7 @@ class Recorder:
         self._context = context
         self._facts = facts
         self._documents = documents
+        self._custody = custody
         self._reserve = reserve
         self._full_below_bytes = full_below_bytes
         self._period_us = period_us
@@ -204,6 +207,7 @@ class Recorder:
         self._last_ticket = 0
         self._journal_retry_us = 0
         self._policy_retry_us = 0
+        self._custody_retry_us = 0
         self._space_due_us = 0
         self._ready = True
         self._storage_fault = False
@@ -218,9 +222,12 @@ class Recorder:
         self.durable_ticket = 0
         """The last `JournalOrder.ticket` that is durable. Read by the control thread."""
 
-    def post(self, order: Order) -> None:
+    def post(self, order: Order | CustodyOrder) -> None:
         """Give an order. Never blocks."""
-        self._orders.append(order)
+        if isinstance(order, CustodyOrder):
+            self._custody.take(order)
+        else:
+            self._orders.append(order)
         self._wake.ring()
 
     @property
@@ -249,6 +256,7 @@ class Recorder:
                 self._advance(recording, now_us)
         if journaled:
             self._recover_one(now_us)
+            self._keep_custody(now_us)
         self._end_if_done(now_us)
         self.turned_us = now_us
         return self._next_wake_us(now_us)
@@ -391,6 +399,7 @@ class Recorder:
         self._journal_settled()
         self._footage, self._context = in_force.footage, in_force.context
         self._facts = msgspec.structs.replace(facts, policy=bundle.name)
+        self._custody.want_hours(in_force.policy.readiness.storage_hours)
 
     # -- recordings -------------------------------------------------------------------------------------------------
 
@@ -580,6 +589,7 @@ class Recorder:
         self._space_due_us = now_us + SPACE_EVERY_US
         try:
             self.free_bytes = self._disk.free_bytes()
+            self._custody.look(self.free_bytes, recording=bool(self._recordings))
             room = self.free_bytes >= self._full_below_bytes
             ready = room and (self._reserve.held or self._hold_reserve())
         except CannotPersist as failure:
@@ -640,6 +650,21 @@ class Recorder:
             detail = f"recording {name}: {result.outcome}: {result.detail}"[:200]
             self._journal.add(Fault(part="evidence", present=True, at_us=now_us, detail=detail))
 
+    def _keep_custody(self, now_us: int) -> None:
+        """One thing a run, after what the recordings have to write."""
+        recording = bool(self._recordings)
+        due = now_us >= self._custody_retry_us and self._custody.has_work(recording=recording)
+        if not due or self._end_reason is not None:
+            return
+        try:
+            self._custody.step(self._sync_journal, recording=recording)
+        except CannotPersist as failure:
+            self._card_refused(failure, now_us)
+            self._custody_retry_us = now_us + RETRY_US
+        else:
+            self._custody_retry_us = 0
+            self._storage_works(now_us)
+
     def _next_wake_us(self, now_us: int) -> int:
         if self._ended:
             return NEVER_US
@@ -649,6 +674,8 @@ class Recorder:
         soonest = self._space_due_us
         if waits:
             soonest = min(soonest, max(self._policy_retry_us, now_us + POLL_US))
+        if self._end_reason is None and self._custody.has_work(recording=bool(self._recordings)):
+            soonest = min(soonest, max(now_us, self._custody_retry_us))
         if self._journal.has_pending:
             due_us = self._journal_retry_us or min(self._pending_since_us, now_us) + JOURNAL_SYNC_US
             soonest = min(soonest, due_us)

@@ -404,6 +404,35 @@ class ForeignCard(Record, frozen=True, tag="foreign-card"):
     sha256: Digest
 
 
+class Anchor(Record, frozen=True, tag="anchor"):
+    """The outside's word on this journal. `kind`: dock-nonce, cosigned-head, tpm. `head`: the line that it is about.
+    `statement`: what the outside signed, base64; `sha256` is of these bytes."""
+
+    kind: Word
+    at: Word
+    head: Line
+    statement: Base64
+    sha256: Digest
+
+
+class Receipted(Record, frozen=True, tag="receipted"):
+    """The agency's receipt for a recording is on the card. `head` is the last line of the ledger, or of the recovery,
+    that it names; `receipt_sha256` is of the receipt's file."""
+
+    recording: RecordingName
+    head: Line
+    receipt_sha256: Digest
+
+
+class Released(Record, frozen=True, tag="released"):
+    """From here on the recording's init and segments are removed, under this receipt (E7): so many files and bytes."""
+
+    recording: RecordingName
+    receipt_sha256: Digest
+    files: Count
+    size: Count
+
+
 class Stopped(Record, frozen=True, tag="stopped"):
     """The daemon ended as asked; nothing follows in this epoch."""
 
@@ -427,7 +456,18 @@ LedgerRecord = (
     | RecordingRecovered
 )
 JournalRecord = (
-    Boot | Step | RecordingBegun | RecordingHead | RecordingEnded | ForeignCard | ClockStep | Fault | Stopped
+    Boot
+    | Step
+    | RecordingBegun
+    | RecordingHead
+    | RecordingEnded
+    | ForeignCard
+    | ClockStep
+    | Fault
+    | Anchor
+    | Receipted
+    | Released
+    | Stopped
 )
 AnyRecord = LedgerRecord | JournalRecord
 
