@@ -72,7 +72,11 @@ def _parser(*, lean: bool = False) -> argparse.ArgumentParser:
     verify.add_argument("--trust", type=Path, required=True, metavar="CA.pem", help="the agency's CA certificate")
     verify.add_argument("--identity", type=Path, metavar="KEY", help="also open and decode, with this age identity")
     verify.add_argument("--revoked", type=Path, metavar="CRL", help="certificates that this CA took back: its CRL")
-    verify.add_argument("--head", metavar="SHA256", help="a journal line known from outside: it must be in the journal")
+    verify.add_argument(
+        "--head",
+        metavar="SHA256|FILE",
+        help="a journal line known from outside, or a receipt or cosigned head that names it",
+    )
     verify.add_argument("--jobs", type=int, metavar="N", help="hash so many files at once (default: one a core)")
     verify.add_argument("--report", type=Path, metavar="FILE.html", help="also write a page for a court")
     verify.add_argument("--force", action="store_true", help="replace FILE.html if it is there")
@@ -91,6 +95,7 @@ def _parser(*, lean: bool = False) -> argparse.ArgumentParser:
 
 
 def _add_policy_and_audit(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    from device.anchor_commands import add_anchor_commands
     from device.audit_commands import add_audit_commands, add_explain_command
     from device.policy_commands import add_policy_commands
     from device.policy_signing import add_sign_command
@@ -101,6 +106,7 @@ def _add_policy_and_audit(commands: "argparse._SubParsersAction[argparse.Argumen
     add_sign_command(policy)
     add_audit_commands(commands, _command)
     add_rotate_command(commands)
+    add_anchor_commands(commands, _command)
 
 
 class _Formatter(argparse.RawDescriptionHelpFormatter):

@@ -119,6 +119,8 @@ def show_export(recording: Path, identity_path: Path, trust: Path | None, output
 
     verdict = _verified(recording, anchors, Opener(keep), None, NONE_REVOKED, None, quiet=as_json)
     judged = verdict.recordings[0]
+    if judged.answers.content == "released":
+        raise UsageError(f"{recording}: {judged.answers.extent_said}; export it from the agency's store")
     written = 0
     if judged.exit_status not in (EXIT_ALTERED, EXIT_WRONG_KEY) and kept:
         opened, segments = kept[-1]

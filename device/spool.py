@@ -64,6 +64,7 @@ class Spool:
         self._ours: Ours
         self._holdings: Holdings | None = None
         self._posted: set[str] = set()
+        self._waiting: set[str] = set()
         self._refused: dict[str, str] = {}
         self._unproven: set[str] = set()
         self._faults: set[str] = set()
@@ -108,6 +109,7 @@ class Spool:
         self._refused = {name: why for name, why in self._refused.items() if name in names or name in self._unproven}
         waiting = [name for name in names if layout.spooled(name) is not None and name not in self._posted]
         waiting = sorted(waiting, key=lambda name: name in self._refused)[:MAX_LOOKED_AT]
+        self._waiting = set(waiting)
         whys: dict[str, str] = {}
         taken = True
         while taken:
@@ -124,6 +126,7 @@ class Spool:
         except EvidenceError as failure:
             return printable(str(failure))
         self._posted.add(name)
+        self._waiting.discard(name)
         self._refused.pop(name, None)
         return ""
 
@@ -144,6 +147,8 @@ class Spool:
 
     def _receipt(self, holdings: Holdings, name: str, sha256: str, data: bytes) -> ReceiptOrder:
         receipt, _ = read_receipt(data, self._ours.anchors, self._now())
+        if holdings.last is None and f"{receipt.previous}.receipt" in self._waiting:
+            raise EvidenceError("the receipt before it has not been taken yet")
         check_extends(self._ours, holdings, receipt)
         prove(self._ours, sha256, receipt)
         holdings.receipts[sha256] = receipt

@@ -12,11 +12,13 @@ import pytest
 
 from device.evidence import layout, records
 from device.evidence.case import Given
+from device.evidence.dating import dating
 from device.evidence.documents import read_identities
 from device.evidence.envelope import open_line
 from device.evidence.examine import examine
 from device.evidence.history import read_history
 from device.evidence.identity import load_anchors
+from device.evidence.kept_receipts import read_kept
 from device.evidence.records import RecordingBegun, RecordingEnded, RecordingOpened
 from device.evidence.verdicts import CardVerdict, RecordingVerdict
 from device.evidence.workers import Workers
@@ -99,7 +101,18 @@ class Judge:
         identities = read_identities(bench.card)
         anchors = load_anchors(bench.trust)
         history = read_history(bench.card, identities, anchors)
-        self._given = Given(bench.card, anchors, identities, history, None, lambda _: None, Workers(1))
+        kept = read_kept(bench.card, anchors)
+        self._given = Given(
+            card=bench.card,
+            anchors=anchors,
+            identities=identities,
+            history=history,
+            kept=kept,
+            dating=dating(history, kept, anchors),
+            opener=None,
+            progress=lambda _: None,
+            workers=Workers(1),
+        )
         self.folder = folder_of(bench, 0)
 
     def with_file(self, name: str, content: bytes) -> RecordingVerdict:

@@ -31,11 +31,12 @@ from device.evidence.bundle import (
 )
 from device.evidence.envelope import _P256_ORDER, _spell, open_line, sign_line
 from device.evidence.identity import Role
-from device.policy_signing import KEY_WANTED, add_sign_command, sign_policy
+from device.policy_signing import add_sign_command, sign_policy
 from device.terminal import write_whole
 from hw_sim.agency import Agency, Issued
 from tests.benches import FIRST_PROFILE, policy_document
 
+KEY_WANTED = "give the private key that signs policies: P-256, in PEM, without a passphrase"
 AGENCY = Agency("Agency")
 OTHER = Agency("Other")
 DOCUMENT = policy_document()

@@ -11,10 +11,13 @@ from cryptography import x509
 from device.errors import EvidenceError
 from device.evidence import layout
 from device.evidence.chain import ReadLine, Walk
+from device.evidence.dating import Dating
 from device.evidence.documents import Identities
 from device.evidence.history import History, Told
 from device.evidence.identity import parse_utc
+from device.evidence.kept_receipts import Kept
 from device.evidence.reading import each_name
+from device.evidence.receipts import Receipt
 from device.evidence.records import AudioSpan, LedgerRecord, Line, RecordingOpened, Segment, VideoSpan
 from device.evidence.revocation import NONE_REVOKED, Revocations
 from device.evidence.tally import Tally
@@ -36,13 +39,15 @@ class Opener(msgspec.Struct, frozen=True):
 
 
 class Given(msgspec.Struct, frozen=True):
-    """A card, its certificates and its history, the anchors of the person who asks and what these revoked; the same for
+    """A card, its certificates, history and receipts, what dates it, the anchors of the person who asks and what these revoked; the same for
     each recording."""
 
     card: Path
     anchors: tuple[x509.Certificate, ...]
     identities: Identities
     history: History
+    kept: Kept
+    dating: Dating
     opener: Opener | None
     progress: Progressing
     workers: Workers
@@ -94,6 +99,15 @@ class Ledger:
         ]
 
 
+class Release(msgspec.Struct, frozen=True):
+    """That the journal says that a recording was released, and under which receipt; `why_not` says why that is not
+    proven, and `receipt` is None then."""
+
+    sha256: str
+    receipt: Receipt | None
+    why_not: str
+
+
 class AskedFile(msgspec.Struct, frozen=True):
     """A file that a record names. The answer says why it is not as it was signed, "" when it is; and the bytes read."""
 
@@ -123,6 +137,8 @@ class Found:
         self.unproven = 0
         self.missing: dict[str, int] = {}
         self.left_over: set[tuple[int, int]] = set()
+        self.release: Release | None = None
+        self.released = 0
         self.segments = 0
         self.frames = 0
         self.packets = 0

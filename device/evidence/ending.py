@@ -11,6 +11,7 @@ from device.errors import EvidenceError
 from device.evidence import layout, records
 from device.evidence.case import MOST_FINDINGS, Found, Given, Ledger
 from device.evidence.chain import ReadChain, ReadLine, never_whole, read_chain
+from device.evidence.dating import Bounds
 from device.evidence.history import Told
 from device.evidence.identity import p256_key
 from device.evidence.reading import digest_file, read_file, regular_size
@@ -41,6 +42,14 @@ def judge(given: Given, found: Found, ledger: Ledger, opened: RecordingOpened) -
     if place is not None and given.history.is_over(place.epoch):
         return "power-loss", "it has no end: a power loss, not yet recovered"
     return "open", "still recording, or ended by a power loss that is not yet recovered"
+
+
+def bounds(given: Given, told: Told, opened: RecordingOpened) -> Bounds:
+    """Between which of the agency's times it was signed: after the journal line that it starts from, and before the one
+    that holds its end."""
+    places = given.history.places
+    ended = places.get(told.ended_in) if told.ended_in else None
+    return given.dating.bounds(places.get(opened.journal.sha256), ended)
 
 
 def shows_newer_journal(given: Given, ledger: Ledger, opened: RecordingOpened) -> bool:

@@ -14,6 +14,7 @@ from device.errors import EvidenceError
 from device.evidence import ending, layout, records
 from device.evidence.case import Found, Given, Ledger
 from device.evidence.chain import ReadLine
+from device.evidence.dating import Bounds
 from device.evidence.documents import why_not_policy
 from device.evidence.envelope import MAX_LINE_BYTES, open_line
 from device.evidence.files import look_at, look_at_unnamed
@@ -33,7 +34,18 @@ from device.evidence.records import (
     VideoSpan,
 )
 from device.evidence.recovery import MAX_SEGMENT_BYTES, ledger_lines, walk_ledger
-from device.evidence.verdicts import Answers, Extent, Finding, Read, RecordingVerdict, Signed, first_bad_of, when_said
+from device.evidence.release import as_released, release_of
+from device.evidence.verdicts import (
+    Answers,
+    Content,
+    Extent,
+    Finding,
+    Read,
+    RecordingVerdict,
+    Signed,
+    first_bad_of,
+    when_said,
+)
 
 MAX_INIT_BYTES = 1024 * 1024
 
@@ -44,15 +56,18 @@ def examine(given: Given, name: str, folder: Path) -> tuple[RecordingVerdict, bo
     found.began_utc = given.history.began_utc(name)
     signer: tuple[Signed, str] = ("nothing-signed", "no line that opens the recording")
     extent: tuple[Extent, str] = ("unknown", "no line of the ledger can be believed")
+    bounds = Bounds()
     newer = False
     begun = _begin(given, found)
     if begun is not None and found.opened is not None:
         ledger, lines, pieces = begun
-        signer = _signer(given, found, found.opened)
+        found.release = release_of(given, found, found.opened)
+        bounds = ending.bounds(given, ledger.told, found.opened)
+        signer = _signer(given, found, found.opened, bounds)
         _beginning(given, found, found.opened)
         _go_through(given, found, ledger, lines)
         found.ledger_sha256 = pieces.sha256()
-        extent = ending.judge(given, found, ledger, found.opened)
+        extent = as_released(found, ending.judge(given, found, ledger, found.opened))
         newer = ending.shows_newer_journal(given, ledger, found.opened)
         read = _read(given, found, ledger)
     else:
@@ -62,7 +77,7 @@ def examine(given: Given, name: str, folder: Path) -> tuple[RecordingVerdict, bo
                 "no line of its ledger became durable: a power loss, or a failed write, as it began",
             )
         read = "sealed", "sealed: no identity was given" if given.opener is None else "sealed: there is nothing to open"
-    return _verdict(found, signer, extent, read), newer
+    return _verdict(found, signer, extent, read, bounds), newer
 
 
 # -- the ledger -----------------------------------------------------------------------------------------------------
@@ -126,19 +141,22 @@ def _certificate(given: Given, first: bytes) -> x509.Certificate:
     return certificate
 
 
-def _signer(given: Given, found: Found, opened: RecordingOpened) -> tuple[Signed, str]:
-    """Role and anchor always; the certificate's validity at the claimed time, if the device's clock was set."""
+def _signer(given: Given, found: Found, opened: RecordingOpened, bounds: Bounds) -> tuple[Signed, str]:
+    """Role and anchor always; the certificate's validity at the claimed time, if the device's clock was set, or at that
+    of the agency's times which is nearest to it."""
     certificate = given.identities.certificates[opened.certificate_sha256]
-    at = parse_utc(opened.utc) if opened.clock.synchronised else None
+    claimed = parse_utc(opened.utc) if opened.clock.synchronised else None
+    at = bounds.nearest(claimed)
     why = why_not_trusted(certificate, Role.LEDGER, given.anchors, at)
     if not why and common_name(certificate) != opened.device:
         why = f"its certificate names {common_name(certificate)}, its records {opened.device}"
-    revoked, counts_still = given.revoked.judge(certificate, at)
+    revoked, counts_still = given.revoked.judge(certificate, at, bounds.proven_by)
     why = why or revoked
     if why:
         found.findings.append(Finding(question="signer", place=layout.LEDGER, what=why))
         return "not-trusted", why
-    judged = "not judged, as the clock was not set" if at is None else "judged at the claimed time"
+    judged = "judged at the anchored time" if at != claimed else "judged at the claimed time"
+    judged = "not judged, as the clock was not set" if at is None else judged
     said = f"{opened.device}, under the given anchor; validity {judged}"
     return "trusted", f"{said}; {counts_still}" if counts_still else said
 
@@ -285,6 +303,8 @@ class SegmentsOf:
 
 
 def _read(given: Given, found: Found, ledger: Ledger) -> tuple[Read, str]:
+    if found.released:
+        return "sealed", "not here to be opened: it was released"
     if given.opener is None or found.opened is None:
         return "sealed", "sealed: no identity was given"
     key = p256_key(given.identities.certificates[found.opened.certificate_sha256])
@@ -296,6 +316,10 @@ def _read(given: Given, found: Found, ledger: Ledger) -> tuple[Read, str]:
 
 
 def _content_said(found: Found) -> str:
+    if found.first_bad is None and found.released:
+        here = f"{found.verified} of {found.segments} segments are still here, as they were signed"
+        here = here if found.verified else "none of its segments is here"
+        return f"released: {here}; the ledger is whole, and is the one that the agency's receipt names"
     if found.first_bad is None:
         return f"all {found.verified} segments are as they were signed" if found.segments else "there is no segment"
     first = found.first_bad
@@ -305,27 +329,37 @@ def _content_said(found: Found) -> str:
     return f"{first.place}: {first.what}{when}; {good}"
 
 
-def _time_said(found: Found) -> str:
+def _time_said(found: Found, bounds: Bounds) -> str:
     if found.opened is None:
         return "unknown"
     clock = found.opened.clock
     quality = f"synchronised by {clock.source}, within {clock.error_us} µs" if clock.synchronised else "NOT set"
     stepped = f", and was set {found.clock_steps} times while it recorded" if found.clock_steps else ""
-    return f"claimed by the device, not anchored: {found.opened.utc}; its clock was {quality}{stepped}"
+    claimed = f"{found.opened.utc}; its clock was {quality}{stepped}"
+    anchored = [f"not {when} {seen.utc} ({seen.word})" for when, seen in bounds.words()]
+    if not anchored:
+        return f"claimed by the device, not anchored: {claimed}"
+    return f"anchored by the agency: {', '.join(anchored)}; claimed by the device: {claimed}"
+
+
+def _content(found: Found) -> Content:
+    if found.altered_at_all:
+        return "altered"
+    return "released" if found.released else "matches"
 
 
 def _verdict(
-    found: Found, signer: tuple[Signed, str], extent: tuple[Extent, str], read: tuple[Read, str]
+    found: Found, signer: tuple[Signed, str], extent: tuple[Extent, str], read: tuple[Read, str], bounds: Bounds
 ) -> RecordingVerdict:
     opened, first = found.opened, found.first_video
     answers = Answers(
-        content="altered" if found.altered_at_all else "matches",
+        content=_content(found),
         content_said=_content_said(found),
         signer=signer[0],
         signer_said=signer[1],
         extent=extent[0],
         extent_said=extent[1],
-        time_said=_time_said(found),
+        time_said=_time_said(found, bounds),
         read=read[0],
         read_said=read[1],
     )

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from device.errors import EvidenceError
 from device.evidence import layout
-from device.evidence.case import AskedFile, Found, Given, Ledger
+from device.evidence.case import AskedFile, Found, Given, Ledger, Release
 from device.evidence.reading import digest_file, regular_size
 from device.evidence.records import Stored
 from device.evidence.seal import stanza_types
@@ -19,8 +19,28 @@ def look_at(given: Given, found: Found, name: str, stored: Stored, limit: int, a
     """Have a file looked at by a worker; the answer comes in its turn."""
     assert found.opened is not None, "a ledger with good lines is opened"
     path, recipients = found.folder / name, found.opened.recipients
+    if found.release is not None and _is_missing(path):
+        _not_here(found, found.release, name, at_us)
+        return
     asked = given.workers.ask(lambda: _why_not_stored(path, stored, limit, recipients))
     found.ask(given, AskedFile(name, at_us, name != layout.INIT, asked))
+
+
+def _is_missing(path: Path) -> bool:
+    """Whether there is nothing of this name. What can't be looked at is for the worker to say."""
+    try:
+        return regular_size(path) is None
+    except EvidenceError:
+        return False
+
+
+def _not_here(found: Found, release: Release, name: str, at_us: int | None) -> None:
+    """A missing file of a recording that was released: an alarm unless its receipt accounts for it (E7)."""
+    if release.why_not:
+        what = f"it is missing; the journal says that it was released, which is not proven: {release.why_not}"
+        found.altered(name, what, at_us)
+    else:
+        found.released += 1
 
 
 def _why_not_stored(path: Path, stored: Stored, limit: int, recipients: tuple[str, ...]) -> tuple[str, int]:

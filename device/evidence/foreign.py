@@ -12,6 +12,7 @@ from device.evidence.verdicts import printable
 
 MOST_FOREIGN = 1000
 """As many as are listed; the others are counted."""
+_SUFFIXES = {layout.IDENTITY: (".der",), layout.POLICY: (".toml", ".bundle"), layout.RECEIPTS: (".receipt",)}
 _AT_THE_TOP = {*layout.TOP_FOLDERS, layout.RESERVE, "lost+found"}
 _IN_A_RECORDING = {layout.INIT, layout.LEDGER, *map(layout.recovery_file, range(layout.MAX_RECOVERIES))}
 
@@ -38,7 +39,7 @@ def names_there(folder: Path) -> Iterator[str]:
 
 def _foreign(card: Path) -> Iterator[str]:
     yield from (name for name in names_there(card) if name not in _AT_THE_TOP)
-    for folder in (layout.JOURNAL, layout.IDENTITY, layout.POLICY):
+    for folder in (layout.JOURNAL, layout.IDENTITY, layout.POLICY, layout.RECEIPTS):
         yield from (f"{folder}/{name}" for name in names_there(card / folder) if not _is_ours(folder, name))
     for recording in names_there(card / layout.EVIDENCE):
         place = f"{layout.EVIDENCE}/{recording}"
@@ -53,5 +54,4 @@ def _foreign(card: Path) -> Iterator[str]:
 def _is_ours(folder: str, name: str) -> bool:
     if folder == layout.JOURNAL:
         return layout.epoch_number(name) is not None
-    suffixes = (".der",) if folder == layout.IDENTITY else (".toml", ".bundle")
-    return layout.document_digest(name) is not None and name.endswith(suffixes)
+    return layout.document_digest(name) is not None and name.endswith(_SUFFIXES[folder])

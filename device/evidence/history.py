@@ -22,38 +22,31 @@ from device.evidence.journal import MAX_EPOCH_BYTES, walk_epoch
 from device.evidence.kept import Epoch, KeptLines, Place, Places
 from device.evidence.reading import LinesOf, names_in
 from device.evidence.records import (
+    Anchor,
     Boot,
     ForeignCard,
-    Line,
     PreviousEpoch,
     Provisioned,
+    Receipted,
     Record,
     RecordingBegun,
     RecordingEnded,
     RecordingHead,
+    Released,
     Step,
 )
 from device.evidence.revocation import NONE_REVOKED, Revocations
 from device.evidence.rotation import Rotations, why_not_taken_over
+from device.evidence.told import HandedOver, Told
 from device.evidence.verdicts import Finding, Question
 
 __all__ = ["Epoch", "History", "Place", "Told", "read_history"]
 
 
-class Told(msgspec.Struct):
-    """What the journal says of one recording: every line of its ledger that it holds, and how it ended. `begun_utc`: when
-    it says that it began, None when its clock was not set."""
-
-    lines: list[Line] = msgspec.field(default_factory=list)
-    begun: bool = False
-    begun_utc: str | None = None
-    ended: Line | None = None
-    how: str = ""
-
-
 class History(msgspec.Struct):
     """All journal files of a card. `places`: where every believed line stands. `recorded`: whether a device on this card
-    ever came so far as to decide anything."""
+    ever came so far as to decide anything. `handed_over`: by device and recording. `anchors`: the outside's words in it,
+    each with the digest of its line."""
 
     epochs: list[Epoch] = msgspec.field(default_factory=list)
     places: Places = msgspec.field(default_factory=Places)
@@ -61,6 +54,8 @@ class History(msgspec.Struct):
     findings: list[Finding] = msgspec.field(default_factory=list)
     by_certificate: dict[str, dict[str, Told]] = msgspec.field(default_factory=dict)
     rotations: Rotations = msgspec.field(default_factory=Rotations)
+    handed_over: dict[tuple[str, str], HandedOver] = msgspec.field(default_factory=dict)
+    anchors: list[tuple[str, Anchor]] = msgspec.field(default_factory=list)
 
     @property
     def present(self) -> bool:
@@ -371,6 +366,10 @@ class _Reader:
         for line in epoch.lines:
             record = line.record
             self.history.recorded = self.history.recorded or isinstance(record, Step)
+            if isinstance(record, Receipted | Released):
+                self._hand_over(epoch, record)
+            elif isinstance(record, Anchor):
+                self.history.anchors.append((line.sha256, record))
             if not isinstance(record, RecordingBegun | RecordingHead | RecordingEnded):
                 continue
             known = self.history.by_certificate.setdefault(epoch.statement.certificate_sha256, {})
@@ -380,7 +379,15 @@ class _Reader:
                 told.begun = True
                 told.begun_utc = record.utc if record.clock.synchronised else None
             elif isinstance(record, RecordingEnded):
-                told.ended, told.how = record.head, record.how
+                told.ended, told.ended_in, told.how = record.head, line.sha256, record.how
+
+    def _hand_over(self, epoch: Epoch, record: Receipted | Released) -> None:
+        key = epoch.statement.device, record.recording
+        handed = self.history.handed_over.setdefault(key, HandedOver())
+        if isinstance(record, Receipted):
+            handed.receipts.add(record.receipt_sha256)
+        else:
+            handed.released = record.receipt_sha256
 
 
 def _key_of(owner: _Owner | None) -> tuple[Provisioned, ec.EllipticCurvePublicKey] | None:

@@ -9,9 +9,9 @@ from typing import Literal
 import msgspec
 
 Question = Literal["content", "signer", "extent", "read", "key", "note"]
-Content = Literal["matches", "altered"]
+Content = Literal["matches", "altered", "released"]
 Signed = Literal["trusted", "not-trusted", "nothing-signed"]
-Extent = Literal["closed", "power-loss", "open", "not-journaled", "unknown"]
+Extent = Literal["closed", "power-loss", "open", "not-journaled", "unknown", "released"]
 Read = Literal["sealed", "opened", "not-opened", "wrong-key"]
 
 EXIT_INTACT = 0
@@ -109,7 +109,8 @@ def _offset_s(finding: Finding) -> float:
 
 
 class Answers(Shown, frozen=True, kw_only=True):
-    """`content`, `signer`, `extent`, `time`, `read`: each a verdict and the sentence that explains it."""
+    """`content`, `signer`, `extent`, `time`, `read`: each a verdict and the sentence that explains it. Content that was
+    `released` is not here: what is here of it is as it was signed, and a receipt accounts for the rest."""
 
     content: Content
     content_said: str
@@ -123,13 +124,13 @@ class Answers(Shown, frozen=True, kw_only=True):
 
     @property
     def exit_status(self) -> int:
-        if self.content != "matches" or self.read == "not-opened":
+        if self.content == "altered" or self.read == "not-opened":
             return EXIT_ALTERED
         if self.read == "wrong-key":
             return EXIT_WRONG_KEY
         if self.signer == "not-trusted":
             return EXIT_NOT_TRUSTED
-        return EXIT_INTACT if self.signer == "trusted" and self.extent == "closed" else EXIT_EXTENT
+        return EXIT_INTACT if self.signer == "trusted" and self.extent in ("closed", "released") else EXIT_EXTENT
 
     @property
     def verdict(self) -> str:
@@ -142,8 +143,10 @@ class Answers(Shown, frozen=True, kw_only=True):
             "open": "unchanged; still recording",
             "not-journaled": "unchanged; journal not given",
             "unknown": "unchanged; extent unproven",
+            "released": "released under receipt",
         }
-        return words[self.extent]
+        word = words[self.extent]
+        return word.replace("unchanged", "released") if self.content == "released" else word
 
 
 class RecordingVerdict(Shown, frozen=True, kw_only=True):

@@ -7,7 +7,6 @@ that is newer than the journal as read is judged again after the journal. Findin
 card raises.
 """
 
-import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,14 +15,17 @@ from cryptography import x509
 from device.errors import EvidenceError, UsageError
 from device.evidence import layout
 from device.evidence.case import Given, Opener, Progressing
+from device.evidence.dating import Dating, KnownHead, dating, known_head
 from device.evidence.documents import Identities, read_identities
 from device.evidence.examine import examine
 from device.evidence.foreign import foreign_files, names_there
 from device.evidence.history import History, read_history
 from device.evidence.identity import parse_utc
+from device.evidence.kept_receipts import Kept, read_kept
 from device.evidence.reading import names_in, real_folder, regular_size
 from device.evidence.revocation import NONE_REVOKED, Revocations
 from device.evidence.verdicts import (
+    EXIT_INTACT,
     WORDS,
     CardVerdict,
     Finding,
@@ -39,7 +41,6 @@ __all__ = ["Opener", "Progressing", "is_card", "is_recording", "total_bytes", "v
 
 MAX_READINGS = 5
 """Of the journal of a card that is being recorded on."""
-_HEAD = re.compile(r"[0-9a-fA-F]{64}")
 
 
 def is_card(path: Path) -> bool:
@@ -79,11 +80,11 @@ def verify(
 ) -> CardVerdict:
     """Verify a card, or one recording's folder. `UsageError` when the path is neither, and for a `head` that is none.
 
-    `head`: the SHA-256 of a line of the journal that is known from outside the card. `revoked`: what the CA took back.
-    `jobs`: how many files are hashed at once, all cores when None; the verdict does not depend on it.
+    `head`: a line of the journal that is known from outside the card: its SHA-256, or a receipt's or cosigned head's file.
+    `revoked`: what the CA took back. `jobs`: how many files are hashed at once, all cores when None; the verdict does not
+    depend on it.
     """
-    if head is not None and not _HEAD.fullmatch(head):
-        raise UsageError(f"--head {printable(head)}: not a SHA-256; give the 64 hexadecimal digits of a journal line")
+    known = known_head(head, anchors) if head is not None else None
     where = _resolved(path)
     if not is_recording(path) and not is_card(path):
         raise UsageError(
@@ -93,7 +94,7 @@ def verify(
     card, only = (where.parent.parent, where.name) if is_recording(path) else (where, None)
     with Workers(jobs or all_cores()) as workers:
         examination = _Examination(card, only, anchors, opener, progress, workers, revoked)
-        return examination.verdict(path, head.lower() if head is not None else None)
+        return examination.verdict(path, known)
 
 
 class _Examination:
@@ -118,10 +119,12 @@ class _Examination:
         self._revoked = revoked
         self._identities: Identities
         self._history: History
+        self._kept: Kept
+        self._dating: Dating
         self._listing: list[Finding]
         self._judged: dict[str, RecordingVerdict] = {}
 
-    def verdict(self, path: Path, head: str | None) -> CardVerdict:
+    def verdict(self, path: Path, head: KnownHead | None) -> CardVerdict:
         self._judge_all()
         missing = dict(self._missing_recordings())
         findings = [
@@ -129,6 +132,7 @@ class _Examination:
             *self._documents(),
             *self._of_history(),
             *self._of_revocation(),
+            *self._dating.findings,
             *self._listing,
             *missing.values(),
             *self._against_head(head),
@@ -138,7 +142,7 @@ class _Examination:
         foreign, beyond = ([], 0) if self._only is not None else foreign_files(self._card)
         return CardVerdict(
             path=str(path),
-            verdict=WORDS[status],
+            verdict=_in_a_word(status, recordings),
             exit_status=status,
             journal_said=self._journal_said(head),
             findings=tuple(findings),
@@ -158,6 +162,8 @@ class _Examination:
         for _ in range(MAX_READINGS):
             self._identities = read_identities(self._card)
             self._history = read_history(self._card, self._identities, self._anchors, self._revoked, whole=False)
+            self._kept = read_kept(self._card, self._anchors)
+            self._dating = dating(self._history, self._kept, self._anchors)
             if len(self._history.places) == lines:
                 return
             lines = len(self._history.places)
@@ -171,14 +177,16 @@ class _Examination:
         if name in self._judged and not again:
             return False
         given = Given(
-            self._card,
-            self._anchors,
-            self._identities,
-            self._history,
-            self._opener,
-            self._progress,
-            self._workers,
-            self._revoked,
+            card=self._card,
+            anchors=self._anchors,
+            identities=self._identities,
+            history=self._history,
+            kept=self._kept,
+            dating=self._dating,
+            opener=self._opener,
+            progress=self._progress,
+            workers=self._workers,
+            revoked=self._revoked,
         )
         self._judged[name], newer = examine(given, name, self._card / layout.recording_folder(name))
         return newer
@@ -198,7 +206,7 @@ class _Examination:
 
     def _folders(self) -> Iterator[Finding]:
         """Nothing of ours is reached through a link."""
-        for name in (layout.POLICY, layout.EVIDENCE) if self._only is not None else (layout.POLICY, layout.SPOOL):
+        for name in (layout.POLICY, layout.RECEIPTS, layout.EVIDENCE if self._only is not None else layout.SPOOL):
             try:
                 real_folder(self._card / name)
             except EvidenceError as failure:
@@ -246,18 +254,34 @@ class _Examination:
             return bad[min(bad)]
         return first_bad_of("", next((finding for finding in findings if finding.question == "content"), None))
 
-    def _against_head(self, head: str | None) -> Iterator[Finding]:
-        if head is not None and head not in self._history.places:
-            what = f"the line {head}, known from outside, is not in it: it was rolled back, forked or cut"
+    def _against_head(self, head: KnownHead | None) -> Iterator[Finding]:
+        if head is not None and head.sha256 not in self._history.places:
+            what = f"the line {head.sha256}, {_known_by(head)}, is not in it: it was rolled back, forked or cut"
             yield Finding(question="content", place=layout.JOURNAL, what=what)
 
-    def _journal_said(self, head: str | None) -> str:
+    def _journal_said(self, head: KnownHead | None) -> str:
         if not self._history.present:
             return "no journal that can be believed was given: whether recordings are missing can't be told"
-        place = self._history.places.get(head) if head is not None else None
-        if place is None:
+        place = self._history.places.get(head.sha256) if head is not None else None
+        if place is not None and head is not None:
+            return f"history anchored up to line {place.line.seq} ({place.epoch.boot.device}) by {head.said}"
+        seen = self._dating.newest
+        if head is not None or seen is None:
             return "history not anchored"
-        return f"history anchored up to line {place.line.seq} ({place.epoch.boot.device}) by a line known from outside"
+        what = f"up to line {seen.seq} by the agency's {seen.word} of {seen.utc}"
+        return f"history anchored {what}; what came after is not"
+
+
+def _known_by(head: KnownHead) -> str:
+    return head.said.replace("a line known from outside", "known from outside")
+
+
+def _in_a_word(status: int, recordings: tuple[RecordingVerdict, ...]) -> str:
+    """Of a card that lacks nothing but what was released, *intact* says no more than what is here."""
+    released = sum(recording.answers.content == "released" for recording in recordings)
+    if status == EXIT_INTACT and released:
+        return f"intact, of what is here; {released} of {len(recordings)} recordings released under receipt"
+    return WORDS[status]
 
 
 def _as_note(finding: Finding) -> Finding:
