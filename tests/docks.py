@@ -41,19 +41,20 @@ class Template:
 
     def dock(self, root: Path) -> "Dock":
         shutil.copytree(self.bench.root, root)
-        return Dock(Bench(root), self.agency, self.clip)
+        return Dock(Bench(root), self.agency, self.clip, boots=1)
 
 
 class Dock:
     """The device of a bench, switched on."""
 
-    def __init__(self, bench: Bench, agency: Agency, clip: list[EncodedFrame]) -> None:
+    def __init__(self, bench: Bench, agency: Agency, clip: list[EncodedFrame], boots: int = 0) -> None:
         def make_camera(clock: VirtualClock, settings: Camera) -> PreEncodedCamera:
             return PreEncodedCamera(clock, clip=clip, rate_hz=settings.rate_hz)
 
         self.bench = bench
         self.agency = agency
         self.device = VirtualDevice(bench, make_camera=make_camera)
+        self.device.boots = boots
         self.device.boot()
         self.device.run(0.1)
         self.store = Store(agency, bench.card)
