@@ -32,6 +32,7 @@ from device.policy.state import RESTING, Deadlines, Event, Explaining, Moment, P
 from hw_sim.agency import Agency
 from hw_sim.disk import TwinDisk
 from hw_sim.virtual import VirtualDevice
+from tests.alterations import CLASSES, expected, table
 from tests.benches import FIRST_PROFILE, make_bench
 
 DOCS = Path(__file__).resolve().parent
@@ -435,6 +436,7 @@ def made() -> dict[str, Callable[[], str]]:
         "cues": cue_table,
         "policy-keys": policy_keys,
         "configuration-keys": lambda: keys_page(_configuration_type(), CONFIGURATION),
+        "alteration-classes": lambda: table(map(expected, CLASSES)),
     }
 
 

@@ -12,13 +12,13 @@ from device.errors import EvidenceError
 from device.evidence import layout
 from device.evidence.chain import ReadLine, Walk
 from device.evidence.dating import Dating
-from device.evidence.documents import Identities
+from device.evidence.documents import Identities, why_not_policy
 from device.evidence.history import History, Told
 from device.evidence.identity import parse_utc
 from device.evidence.kept_receipts import Kept
 from device.evidence.reading import each_name
 from device.evidence.receipts import Receipt
-from device.evidence.records import AudioSpan, LedgerRecord, Line, RecordingOpened, Segment, VideoSpan
+from device.evidence.records import AudioSpan, LedgerRecord, Line, PolicyName, RecordingOpened, Segment, VideoSpan
 from device.evidence.revocation import NONE_REVOKED, Revocations
 from device.evidence.tally import Tally
 from device.evidence.verdicts import Finding, first_of
@@ -52,6 +52,14 @@ class Given(msgspec.Struct, frozen=True):
     progress: Progressing
     workers: Workers
     revoked: Revocations = NONE_REVOKED
+    policies: dict[PolicyName, str] = msgspec.field(default_factory=dict)
+    """Why each policy that was looked at is not the one that was in force."""
+
+    def why_not_policy(self, named: PolicyName) -> str:
+        """As `documents.why_not_policy`; each policy is looked at once."""
+        if named not in self.policies:
+            self.policies[named] = why_not_policy(self.card, named)
+        return self.policies[named]
 
 
 class Ledger:

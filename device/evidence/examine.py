@@ -15,7 +15,6 @@ from device.evidence import ending, layout, records
 from device.evidence.case import Found, Given, Ledger
 from device.evidence.chain import ReadLine
 from device.evidence.dating import Bounds
-from device.evidence.documents import why_not_policy
 from device.evidence.envelope import MAX_LINE_BYTES, open_line
 from device.evidence.files import look_at, look_at_unnamed
 from device.evidence.identity import Role, common_name, p256_key, parse_utc, why_not_trusted
@@ -166,7 +165,7 @@ def _beginning(given: Given, found: Found, opened: RecordingOpened) -> None:
     if opened.prev != opened.journal.sha256:
         what = "it does not start from the journal line that it names"
         found.altered(f"{layout.LEDGER}, line 0", what, opened.video.base_us)
-    why = why_not_policy(given.card, opened.policy)
+    why = given.why_not_policy(opened.policy)
     if why and given.history.present:
         found.altered(layout.policy_file(opened.policy.sha256), why, opened.video.base_us)
     elif why:

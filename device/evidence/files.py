@@ -22,7 +22,7 @@ def look_at(given: Given, found: Found, name: str, stored: Stored, limit: int, a
     if found.release is not None and _is_missing(path):
         _not_here(found, found.release, name, at_us)
         return
-    asked = given.workers.ask(lambda: _why_not_stored(path, stored, limit, recipients))
+    asked = given.workers.ask(lambda: _why_not_stored(path, stored, limit, recipients), stored.size)
     found.ask(given, AskedFile(name, at_us, name != layout.INIT, asked))
 
 

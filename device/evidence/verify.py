@@ -21,7 +21,7 @@ from device.evidence.examine import examine
 from device.evidence.foreign import foreign_files, names_there
 from device.evidence.history import History, read_history
 from device.evidence.identity import parse_utc
-from device.evidence.kept_receipts import Kept, read_kept
+from device.evidence.kept_receipts import read_kept
 from device.evidence.reading import names_in, real_folder, regular_size
 from device.evidence.revocation import NONE_REVOKED, Revocations
 from device.evidence.verdicts import (
@@ -119,8 +119,8 @@ class _Examination:
         self._revoked = revoked
         self._identities: Identities
         self._history: History
-        self._kept: Kept
         self._dating: Dating
+        self._given: Given
         self._listing: list[Finding]
         self._judged: dict[str, RecordingVerdict] = {}
 
@@ -162,10 +162,22 @@ class _Examination:
         for _ in range(MAX_READINGS):
             self._identities = read_identities(self._card)
             self._history = read_history(self._card, self._identities, self._anchors, self._revoked, whole=False)
-            self._kept = read_kept(self._card, self._anchors)
-            self._dating = dating(self._history, self._kept, self._anchors)
+            kept = read_kept(self._card, self._anchors)
+            self._dating = dating(self._history, kept, self._anchors)
             if len(self._history.places) == lines:
                 return
+            self._given = Given(
+                card=self._card,
+                anchors=self._anchors,
+                identities=self._identities,
+                history=self._history,
+                kept=kept,
+                dating=self._dating,
+                opener=self._opener,
+                progress=self._progress,
+                workers=self._workers,
+                revoked=self._revoked,
+            )
             lines = len(self._history.places)
             names = self._names()
             newer = {name for name in names if self._judge(name, again=name in newer)}
@@ -176,19 +188,7 @@ class _Examination:
         """Whether the recording shows that the journal has grown since it was read."""
         if name in self._judged and not again:
             return False
-        given = Given(
-            card=self._card,
-            anchors=self._anchors,
-            identities=self._identities,
-            history=self._history,
-            kept=self._kept,
-            dating=self._dating,
-            opener=self._opener,
-            progress=self._progress,
-            workers=self._workers,
-            revoked=self._revoked,
-        )
-        self._judged[name], newer = examine(given, name, self._card / layout.recording_folder(name))
+        self._judged[name], newer = examine(self._given, name, self._card / layout.recording_folder(name))
         return newer
 
     def _names(self) -> list[str]:

@@ -10,6 +10,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
 from typing import Generic, TypeVar
 
+SMALL_BYTES = 64 * 1024
+
 _A = TypeVar("_A")
 
 
@@ -33,16 +35,21 @@ class Workers:
     ) -> None:
         self._threads.shutdown(cancel_futures=True)
 
-    def ask(self, question: Callable[[], _A]) -> "Asked[_A]":
-        return Asked(self._threads.submit(question))
+    def ask(self, question: Callable[[], _A], size: int) -> "Asked[_A]":
+        """`size`: bytes that it is about. Of few the answer is there sooner than a worker."""
+        return Asked(None, question()) if size < SMALL_BYTES else Asked(self._threads.submit(question), None)
 
 
 class Asked(Generic[_A]):
-    """A question that a worker was given."""
+    """A question, with its answer or with the worker that was given it."""
 
-    def __init__(self, future: "Future[_A]") -> None:
+    def __init__(self, future: "Future[_A] | None", answer: _A | None) -> None:
         self._future = future
+        self._answer = answer
 
     def answer(self) -> _A:
         """As soon as there is one."""
-        return self._future.result()
+        if self._future is not None:
+            return self._future.result()
+        assert self._answer is not None, "without a worker it was answered at once"
+        return self._answer
