@@ -28,7 +28,7 @@ def test_no_random_edit_is_called_intact(tmp_path: Path) -> None:
         verdict = verified(bench)
         said = f"seed {SEED}, edit {n}: {done}: {shown(verdict)}"
         changed = matters(editor.before, after)
-        allowed = {4} if changed and is_of_the_journals_end(editor.before, after) else {1, 3}
+        allowed = {1, 3, 4} if changed and is_of_the_journals_end(editor.before, after) else {1, 3}
         assert verdict.exit_status in (allowed if changed else {0}), said
         verdicts[verdict.verdict if changed else "changed nothing that matters: intact"] += 1
         editor.put_back()
