@@ -33,12 +33,15 @@ from hw_sim.agency import Agency
 from hw_sim.disk import TwinDisk
 from hw_sim.virtual import VirtualDevice
 from tests.alterations import CLASSES, expected, table
-from tests.benches import FIRST_PROFILE, make_bench
+from tests.benches import FIRST_PROFILE, make_bench, recordings
+from tests.stores import Store
 
 DOCS = Path(__file__).resolve().parent
 _PART = re.compile(r"(?<=<!-- made: )([a-z-]+)( -->\n)(.*?)(?=<!-- end -->)", re.DOTALL)
 _CUT_AGE = 44
-"""Sealed blobs in examples are cut to so many characters."""
+"""Sealed blobs, and what the outside signed, are cut to so many characters in examples."""
+FULL_BYTES = 30_000_000
+"""A card so small that room is made on it."""
 
 
 # -- the policy machine ---------------------------------------------------------------------------------------------
@@ -261,7 +264,10 @@ CONFIGURATION: Mapping[str, tuple[str, str]] = {
         "where this key took the place of another: what both signed; not needed without that",
     ),
     "policy.bundle": ("path", "the policy that the agency offers, signed; it may be replaced while the daemon runs"),
-    "policy.anchor": ("path", "the agency's CA certificate, PEM: a policy is taken only under it"),
+    "policy.anchor": (
+        "path",
+        "the agency's CA certificate, PEM: policies, receipts and words that date the journal are taken only under it",
+    ),
     "policy.kept": ("path", "the daemon's own copy of the bundle in force, in a folder that it may write"),
     "recipients.footage": ("–", "who can open pictures and sound: age recipients"),
     "recipients.context": ("–", "who can open category, zone and reasons: age recipients"),
@@ -377,6 +383,12 @@ def story(folder: Path) -> Iterator[Path]:
     device.cut()
     device.boot()
     device.run(2)
+    store = Store(agency, first.card)
+    store.cosign()
+    store.give(recordings(first)[0].name)
+    device.run(5)
+    device.hardware.the_disk.full_at(FULL_BYTES)
+    device.run(5)
     device.stop()
     yield first.card
     second = make_bench(folder / "second", agency=agency, device="BC-000002", pre_event_s=2)
@@ -420,6 +432,8 @@ def _printed(kind: str, payload: dict[str, Any]) -> str:
     context = payload.get("context")
     if context is not None:
         context["age"] = context["age"][:_CUT_AGE]
+    if "statement" in payload:
+        payload["statement"] = payload["statement"][:_CUT_AGE]
     return json.dumps(payload, indent=2, ensure_ascii=False) + "\n"
 
 

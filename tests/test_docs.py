@@ -25,6 +25,7 @@ from docs import refresh
 from hw_sim.agency import Agency, Bench
 from hw_sim.virtual import VirtualDevice
 from tests.benches import make_bench, recordings, verified
+from tests.stores import Store
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / "docs"
@@ -293,7 +294,8 @@ def run_by_hand(folder: Path) -> tuple[int, str]:
 @pytest.fixture(scope="module")
 def evidence(tmp_path_factory: pytest.TempPathFactory) -> Bench:
     """Three recordings: one closed, one that a power cut ended, one after the recovery."""
-    bench = make_bench(tmp_path_factory.mktemp("by-hand") / "bench", agency=Agency(), pre_event_s=1, post_event_s=1)
+    agency = Agency()
+    bench = make_bench(tmp_path_factory.mktemp("by-hand") / "bench", agency=agency, pre_event_s=1, post_event_s=1)
     device = VirtualDevice(bench)
     device.boot()
     device.run(2)
@@ -306,6 +308,10 @@ def evidence(tmp_path_factory: pytest.TempPathFactory) -> Bench:
     device.cut()
     device.boot()
     device.run(2)
+    store = Store(agency, bench.card)
+    for folder in recordings(bench):
+        store.give(folder.name)
+    device.run(5)
     device.stop()
     assert [r.answers.extent for r in verified(bench).recordings] == ["closed", "power-loss"]
     return bench
@@ -320,12 +326,17 @@ def flip(path: Path, at: int) -> None:
 @pytest.mark.tools(*BY_HAND)
 def test_the_page_by_hand_holds_for_good_evidence(evidence: Bench, tmp_path: Path) -> None:
     shutil.copytree(evidence.root, tmp_path / "bench")
-    assert run_by_hand(tmp_path / "bench") == (0, "step 8")
+    assert run_by_hand(tmp_path / "bench") == (0, "step 9")
 
 
 def flip_in_last_line(path: Path) -> None:
     """One bit of the last line's payload, which stays base64."""
     flip(path, path.read_bytes().rindex(b'{"payload":"') + 400)
+
+
+def _swap_receipts(bench: Bench) -> None:
+    one, two = sorted((bench.card / "receipts").iterdir())
+    one.write_bytes(two.read_bytes())
 
 
 def alter(bench: Bench, what: str) -> None:
@@ -344,6 +355,8 @@ def alter(bench: Bench, what: str) -> None:
         "another agency's key": lambda: bench.footage_identity.write_text(str(Agency().footage), "ascii"),
         "the recovery's line": lambda: flip_in_last_line(cut / "recovery-0.jsonl"),
         "a segment of the cut recording": lambda: flip(cut / "000000.m4s.age", -1),
+        "a receipt": lambda: flip(min((bench.card / "receipts").iterdir()), 400),
+        "a receipt of another recording": lambda: _swap_receipts(bench),
     }
     alterations[what]()
 
@@ -363,6 +376,8 @@ def alter(bench: Bench, what: str) -> None:
         ("another agency's key", "step 5"),
         ("the recovery's line", "step 8"),
         ("a segment of the cut recording", "step 8"),
+        ("a receipt", "step 9"),
+        ("a receipt of another recording", "step 9"),
     ],
 )
 def test_one_alteration_fails_in_the_right_step(evidence: Bench, tmp_path: Path, what: str, step: str) -> None:

@@ -56,7 +56,8 @@ class Disk(Protocol):
         """A new file of allocated blocks that hold nothing: room kept for later."""
 
     def remove(self, path: str) -> None:
-        """Give the room of an `allocate` back. Never used on evidence."""
+        """Take a file's name away, and give its room back. Used on the reserve, on the spool's files, and on evidence in
+        one place only, under a proof (`custody.remove_released`, E7)."""
 
 
 def inside(path: str) -> str:

@@ -1,7 +1,8 @@
 """Room on the card, and the documents that records name by digest. Recorder thread.
 
 The reserve is allocated blocks: enough for what the ring holds and for the closing lines, so that a card that fills
-lets the open recording close and sign (E7). Nothing is ever deleted to make room but the reserve itself.
+lets the open recording close and sign (E7). Nothing is deleted here but the reserve itself; what a receipt lets go is
+`custody`'s.
 """
 
 import hashlib
