@@ -6,7 +6,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 SEED ?= 1
 
-.PHONY: help demo test check format bench power-cuts flips policy-million clean
+.PHONY: help demo test check format bench power-cuts flips export-edits policy-million clean
 
 help:
 	@sed -n 's/^## //p' Makefile
@@ -49,6 +49,10 @@ power-cuts: $(READY)
 ## make flips       thousands of random byte flips over every file of a card
 flips: $(READY)
 	BODYCAM_FLIPS=10000 $(BIN)/python -m pytest tests/test_alterations.py
+
+## make export-edits thousands of random edits of exported files; SEED=7 draws anew
+export-edits: $(READY)
+	BODYCAM_EDITS=10000 BODYCAM_SEED=$(SEED) $(BIN)/python -m pytest tests/test_exported.py -k random_edit
 
 ## make policy-million  a million random inputs to the policy machine, under every profile and policies drawn
 policy-million: $(READY)

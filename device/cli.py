@@ -7,12 +7,12 @@ configuration that the daemon can't start with.
 
 import argparse
 import io
-import os
 import sys
 import traceback
 from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 from device.errors import BodycamError, ConfigurationError, UsageError
 
@@ -21,10 +21,6 @@ EXIT_OUTPUT = 74
 _DAEMON_EXAMPLE = "example: bodycam daemon --config /etc/bodycam/bodycam.toml"
 _STATUS_EXAMPLE = "example: bodycam status --file /run/bodycam/status.json"
 _VERIFY_EXAMPLE = "example: bodycam verify /mnt/card --trust agency-ca.pem"
-_EXPORT_EXAMPLE = (
-    "example: bodycam export /mnt/card/evidence/000001-0123456789abcdef --identity agency.key --trust agency-ca.pem "
-    "-o recording.mp4"
-)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -56,7 +52,7 @@ def _parser(*, lean: bool = False) -> argparse.ArgumentParser:
     """Every command; `lean`: without those whose arguments bring in what the daemon never needs."""
     parser = argparse.ArgumentParser(prog="bodycam", description=__doc__, formatter_class=_Formatter)
     parser.add_argument("--version", action="version", version=f"bodycam {version('bodycam')}")
-    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND", action=_Commands)
 
     daemon = _command(commands, "daemon", "run the camera's controller", _DAEMON_EXAMPLE, _daemon)
     daemon.add_argument("--config", type=Path, required=True, metavar="FILE", help="bodycam.toml")
@@ -68,7 +64,13 @@ def _parser(*, lean: bool = False) -> argparse.ArgumentParser:
     verify = _command(
         commands, "verify", "is this what the device recorded, all of it, and only it?", _VERIFY_EXAMPLE, _verify
     )
-    verify.add_argument("paths", type=Path, nargs="+", metavar="PATH", help="a card, or a recording's folder on one")
+    verify.add_argument(
+        "paths",
+        type=Path,
+        nargs="+",
+        metavar="PATH",
+        help="a card, a recording's folder on one, an exported MP4, or its access record",
+    )
     verify.add_argument("--trust", type=Path, required=True, metavar="CA.pem", help="the agency's CA certificate")
     verify.add_argument("--identity", type=Path, metavar="KEY", help="also open and decode, with this age identity")
     verify.add_argument("--revoked", type=Path, metavar="CRL", help="certificates that this CA took back: its CRL")
@@ -82,13 +84,6 @@ def _parser(*, lean: bool = False) -> argparse.ArgumentParser:
     verify.add_argument("--force", action="store_true", help="replace FILE.html if it is there")
     verify.add_argument("--json", action="store_true", help="for programs")
 
-    export = _command(commands, "export", "write a recording as a playable MP4", _EXPORT_EXAMPLE, _export)
-    export.add_argument("recording", type=Path, metavar="RECORDING", help="a recording's folder on a card")
-    export.add_argument("--identity", type=Path, required=True, metavar="KEY", help="the agency's age identity")
-    export.add_argument("--trust", type=Path, metavar="CA.pem", help="judge the signer too")
-    export.add_argument("-o", "--output", type=Path, required=True, metavar="FILE.mp4")
-    export.add_argument("--force", action="store_true", help="replace FILE.mp4 if it is there")
-    export.add_argument("--json", action="store_true", help="for programs")
     if not lean:
         _add_policy_and_audit(commands)
     return parser
@@ -97,16 +92,28 @@ def _parser(*, lean: bool = False) -> argparse.ArgumentParser:
 def _add_policy_and_audit(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     from device.anchor_commands import add_anchor_commands
     from device.audit_commands import add_audit_commands, add_explain_command
+    from device.export_commands import add_export_commands
     from device.policy_commands import add_policy_commands
     from device.policy_signing import add_sign_command
     from device.rotation_commands import add_rotate_command
 
+    add_export_commands(commands, _command)
     policy = add_policy_commands(commands, _command)
     add_explain_command(policy, _command)
     add_sign_command(policy)
     add_audit_commands(commands, _command)
     add_rotate_command(commands)
     add_anchor_commands(commands, _command)
+
+
+class _Commands(argparse._SubParsersAction):  # type: ignore[type-arg]  # noqa: SLF001 - the one way to look at the words
+    """Lets a command have two words where another has the first of them: `export`, `export attach`."""
+
+    def __call__(
+        self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: Any, _: Any = None
+    ) -> None:
+        both = " ".join(values[:2])
+        super().__call__(parser, namespace, [both, *values[2:]] if both in self.choices else values)
 
 
 class _Formatter(argparse.RawDescriptionHelpFormatter):
@@ -164,26 +171,6 @@ def _verify(options: argparse.Namespace) -> int:
         force=options.force,
     )
     return show_verification(asked, as_json=options.json)
-
-
-def _export(options: argparse.Namespace) -> int:
-    from device.readers import show_export
-
-    return show_export(
-        options.recording,
-        options.identity,
-        options.trust,
-        _new_file(options.output, force=options.force),
-        as_json=options.json,
-    )
-
-
-def _new_file(output: Path, *, force: bool) -> Path:
-    """An output that overwrites nothing unasked, and never anything on a card."""
-    _not_on_a_card(output, "-o")
-    if os.path.lexists(output) and not force:
-        raise UsageError(f"-o {output}: it is there already; name another file, or give --force")
-    return output
 
 
 def _not_on_a_card(output: Path, key: str) -> None:

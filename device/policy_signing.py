@@ -1,6 +1,6 @@
 """`bodycam policy sign`: an agency signs a policy, and has the bundle that its cameras take. On the agency's own computer.
 
-The private key is read here and nowhere else; a policy that no camera would take is not signed.
+A policy that no camera would take is not signed. Key and certificate are read in `signing`.
 """
 
 import argparse

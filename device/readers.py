@@ -15,12 +15,10 @@ from rich.table import Column, Table
 
 from device.errors import UsageError
 from device.evidence.identity import load_anchors
-from device.evidence.opening import Identity, check_plaintext, write_mp4
+from device.evidence.opening import Identity, check_plaintext
 from device.evidence.records import RecordingOpened, Segment
 from device.evidence.revocation import NONE_REVOKED, Revocations, load_revocations
 from device.evidence.verdicts import (
-    EXIT_ALTERED,
-    EXIT_WRONG_KEY,
     CardVerdict,
     Finding,
     RecordingVerdict,
@@ -28,9 +26,10 @@ from device.evidence.verdicts import (
     when_said,
     worst,
 )
-from device.evidence.verify import Opener, Progressing, is_recording, total_bytes, verify
+from device.evidence.verify import Opener, Progressing, total_bytes, verify
+from device.export_reader import is_proof, verify_proof
 from device.service.status import read_status
-from device.terminal import Output, check_output, check_replaceable, print_json, write_whole
+from device.terminal import Output, check_output, print_json, write_whole
 
 MOST_JOBS = 256
 _COLOURS = {0: "green", 1: "bold red", 2: "magenta", 3: "magenta", 4: "yellow"}
@@ -71,9 +70,7 @@ def show_verification(asked: Asked, *, as_json: bool) -> int:
     revoked = load_revocations(asked.revoked, anchors) if asked.revoked is not None else NONE_REVOKED
     opener = _opener(Identity(asked.identity)) if asked.identity is not None else None
     began = datetime.now(UTC)
-    verdicts = [
-        _verified(path, anchors, opener, asked.head, revoked, asked.jobs, quiet=as_json) for path in asked.paths
-    ]
+    verdicts = [verified(path, anchors, opener, asked.head, revoked, asked.jobs, quiet=as_json) for path in asked.paths]
     if asked.report is not None:
         from device.verify_page import verification_page
 
@@ -101,70 +98,22 @@ def _arguments(asked: Asked) -> list[str]:
     return [*said, *(word for key, value in options.items() if value is not None for word in (key, str(value)))]
 
 
-def show_export(recording: Path, identity_path: Path, trust: Path | None, output: Path, *, as_json: bool) -> int:
-    """Verify, then write. Nothing is written of a recording whose content is altered."""
-    check_replaceable(output, "-o", [identity_path, *([trust] if trust is not None else [])])
-    if not is_recording(recording):
-        there = "not a recording's folder" if recording.exists() else "no such folder"
-        raise UsageError(f"{recording}: {there}; give one of those in a card's evidence folder")
-    identity = Identity(identity_path)
-    anchors = load_anchors(trust) if trust is not None else ()
-    kept: list[tuple[RecordingOpened, Iterable[Segment]]] = []
-
-    def keep(
-        folder: Path, opened: RecordingOpened, segments: Iterable[Segment], progress: Progressing
-    ) -> list[Finding]:
-        kept.append((opened, segments))
-        return check_plaintext(folder, opened, segments, identity, progress)
-
-    verdict = _verified(recording, anchors, Opener(keep), None, NONE_REVOKED, None, quiet=as_json)
-    judged = verdict.recordings[0]
-    if judged.answers.content == "released":
-        raise UsageError(f"{recording}: {judged.answers.extent_said}; export it from the agency's store")
-    written = 0
-    if judged.exit_status not in (EXIT_ALTERED, EXIT_WRONG_KEY) and kept:
-        opened, segments = kept[-1]
-        with _progress(sum(s.file.size for s in segments), "writing", quiet=as_json) as advance:
-            written = write_mp4(recording, opened, segments, identity, output, advance)
-    status = _export_status(judged, trusted=trust is not None)
-    if as_json:
-        print_json({"recording": judged, "output": str(output) if written else None, "bytes": written})
-    else:
-        console = Output()
-        _show_recording(console, judged if trust is not None else _without_signer(judged, status))
-        why = judged.answers.read_said if judged.answers.content == "matches" else judged.answers.content_said
-        said = f"{output}: {written} bytes" if written else f"nothing written: {why}"
-        console.print(escape(said), highlight=False, soft_wrap=True)
-    return status
-
-
-def _without_signer(judged: RecordingVerdict, status: int) -> RecordingVerdict:
-    """The same where no anchor was given: the signer is not a question."""
-    answers = msgspec.structs.replace(judged.answers, signer="trusted")
-    said = msgspec.structs.replace(answers, signer_said=f"{judged.device}, not judged: give --trust CA.pem")
-    findings = tuple(finding for finding in judged.findings if finding.question != "signer")
-    return msgspec.structs.replace(judged, answers=said, verdict=answers.verdict, exit_status=status, findings=findings)
-
-
-def _export_status(judged: RecordingVerdict, *, trusted: bool) -> int:
-    """Without --trust the signer is not a question."""
-    if trusted or judged.exit_status in (EXIT_ALTERED, EXIT_WRONG_KEY):
-        return judged.exit_status
-    return 0 if judged.answers.extent == "closed" else 4
-
-
-def _verified(
+def verified(
     path: Path,
     anchors: tuple[x509.Certificate, ...],
     opener: Opener | None,
-    head: str | None,
-    revoked: Revocations,
-    jobs: int | None,
+    head: str | None = None,
+    revoked: Revocations = NONE_REVOKED,
+    jobs: int | None = None,
     *,
     quiet: bool,
 ) -> CardVerdict:
+    """Verify, with a bar: a card, a recording's folder, or a file that carries or is a proof."""
+    if is_proof(path):
+        with progress(path.stat().st_size, "verifying", quiet=quiet) as advance:
+            return verify_proof(path, anchors, revoked, advance)
     passes = 2 if opener is not None else 1
-    with _progress(passes * total_bytes(path), "verifying", quiet=quiet) as advance:
+    with progress(passes * total_bytes(path), "verifying", quiet=quiet) as advance:
         return verify(path, anchors, opener=opener, head=head, revoked=revoked, progress=advance, jobs=jobs)
 
 
@@ -180,7 +129,7 @@ def _opener(identity: Identity) -> Opener:
 def _show_card(console: Console, verdict: CardVerdict) -> None:
     console.rule(escape(verdict.path))
     for recording in verdict.recordings:
-        _show_recording(console, recording)
+        show_recording(console, recording)
     if verdict.recordings:
         console.print(recordings_table(verdict.recordings))
     for finding in verdict.findings:
@@ -220,7 +169,8 @@ def recordings_table(recordings: tuple[RecordingVerdict, ...]) -> Table:
     return table
 
 
-def _show_recording(console: Console, recording: RecordingVerdict) -> None:
+def show_recording(console: Console, recording: RecordingVerdict) -> None:
+    """The five answers, each with its reason, and what was found."""
     answers = recording.answers
     table = Table.grid(padding=(0, 2))
     table.add_row(f"[bold]{recording.recording}[/]", f"[{_COLOURS[recording.exit_status]}]{recording.verdict}[/]")
@@ -259,7 +209,7 @@ def _show_finding(console: Console, finding: Finding) -> None:
 
 
 @contextmanager
-def _progress(total: int, what: str, *, quiet: bool) -> Iterator[Progressing]:
+def progress(total: int, what: str, *, quiet: bool) -> Iterator[Progressing]:
     """A bar on standard error, when that is a terminal."""
     if quiet or not sys.stderr.isatty():
         yield lambda _: None

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
 from importlib.resources import files
 from pathlib import Path
 
@@ -22,12 +23,15 @@ from device.clock import BootClock, Latch
 from device.errors import BodycamError, EvidenceError, UsageError
 from device.evidence import layout
 from device.evidence.audit import audit
+from device.evidence.disclosure import disclose
 from device.evidence.identity import load_anchors
-from device.evidence.opening import Identity, check_plaintext, write_mp4
+from device.evidence.opening import Identity, check_plaintext
 from device.evidence.records import RecordingOpened, Segment
 from device.evidence.unsealing import ContextIdentity
 from device.evidence.verdicts import EXIT_EXTENT, CardVerdict, Finding, RecordingVerdict
 from device.evidence.verify import Opener, Progressing, verify
+from device.export_asked import policy_in_force, utc_text
+from device.export_writing import Exporter, access_deed, write_export
 from device.service.status import Status, read_status
 from hw_sim import pattern
 from hw_sim.agency import Agency, Bench, lay_out_bench
@@ -181,19 +185,19 @@ def _second_boot(stage: Stage) -> None:
 def _show(console: Console, bench: Bench) -> int:
     """Verify, export, and print the table."""
     identity = Identity(bench.footage_identity)
-    known: dict[str, tuple[RecordingOpened, Iterable[Segment]]] = {}
+    known: list[str] = []
 
     def keep(
         folder: Path, opened: RecordingOpened, segments: Iterable[Segment], progress: Progressing
     ) -> list[Finding]:
-        known[folder.name] = (opened, segments)
+        known.append(folder.name)
         return check_plaintext(folder, opened, segments, identity, progress)
 
     with console.status("verifying and exporting"):
         verdict = verify(bench.card, load_anchors(bench.trust), opener=Opener(keep))
         audited = audit(bench.card, load_anchors(bench.trust), (), ContextIdentity(bench.context_identity))
         (bench.root / "export").mkdir()
-        exported = {name: _export(bench, name, *known[name], identity) for name in known}
+        exported = {name: _export(bench, name, identity) for name in known}
     console.print(_table(verdict, exported))
     for finding in (*verdict.findings, *(f for r in verdict.recordings for f in r.findings)):
         console.print(f"  {finding.place}: {finding.what}", style="dim", highlight=False)
@@ -217,11 +221,14 @@ def _show(console: Console, bench: Bench) -> int:
     return 1
 
 
-def _export(
-    bench: Bench, name: str, opened: RecordingOpened, segments: Iterable[Segment], identity: Identity
-) -> Exported:
+def _export(bench: Bench, name: str, identity: Identity) -> Exported:
+    """The whole recording, with its proof and an access record, as the agency's custodian would."""
     file = bench.root / "export" / f"{name}.mp4"
-    write_mp4(bench.card / layout.recording_folder(name), opened, segments, identity, file, lambda _: None)
+    disclosure = disclose(bench.card / layout.recording_folder(name), load_anchors(bench.trust), lambda _: None)
+    exporter = Exporter(bench.export_key, bench.export_certificate)
+    filed = utc_text(datetime.now(UTC))
+    deed = access_deed(disclosure, policy_in_force(disclosure), exporter, "whoever runs this", "a demonstration", filed)
+    write_export(disclosure, identity, exporter, deed, file, lambda _: None)
     numbers = frame_numbers(file)
     return Exported(file, numbers[-1] - numbers[0] + 1 - len(set(numbers)))
 

@@ -11,9 +11,10 @@ import pyrage
 
 from device.evidence import layout, records
 from device.evidence.chain import ReadChain
+from device.evidence.disclosure import disclose, write_disclosure
 from device.evidence.identity import load_anchors, load_certificate, p256_key
 from device.evidence.journal import read_epoch
-from device.evidence.opening import Identity, check_plaintext, write_mp4
+from device.evidence.opening import Identity, check_plaintext
 from device.evidence.records import JournalRecord, LedgerRecord, RecordingOpened, SealedContext, Segment
 from device.evidence.recovery import read_ledger
 from device.evidence.verdicts import CardVerdict, Finding
@@ -114,10 +115,9 @@ def unsealed(bench: Bench, context: SealedContext | None) -> dict[str, object]:
 
 def export(bench: Bench, folder: Path, output: Path) -> Path:
     """Write a recording's MP4 with the agency's key."""
-    opened = ledger(bench, folder).lines[0].record
-    assert isinstance(opened, RecordingOpened)
-    identity = Identity(bench.footage_identity)
-    write_mp4(folder, opened, segments_of(bench, folder), identity, output, lambda _: None)
+    disclosure = disclose(folder, load_anchors(bench.trust), lambda _: None)
+    with output.open("wb") as file:
+        write_disclosure(disclosure, Identity(bench.footage_identity), file, lambda _: None)
     return output
 
 

@@ -25,6 +25,7 @@ from docs import refresh
 from hw_sim.agency import Agency, Bench
 from hw_sim.virtual import VirtualDevice
 from tests.benches import make_bench, recordings, verified
+from tests.commands import run
 from tests.stores import Store
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -314,7 +315,18 @@ def evidence(tmp_path_factory: pytest.TempPathFactory) -> Bench:
     device.run(5)
     device.stop()
     assert [r.answers.extent for r in verified(bench).recordings] == ["closed", "power-loss"]
+    (bench.root / "export").mkdir()
+    _exported(bench, "recording")
+    _exported(bench, "part", "--from", "+1.2", "--to", "+2.5")
     return bench
+
+
+def _exported(bench: Bench, name: str, *more: str) -> None:
+    who = ("--export-key", str(bench.export_key), "--export-certificate", str(bench.export_certificate))
+    why = ("--recipient", "court", "--reason", "case 1", "--report-filed", "2026-09-21T16:00Z")
+    keys = ("--identity", str(bench.footage_identity), "--trust", str(bench.trust))
+    output = ("-o", str(bench.root / "export" / f"{name}.mp4"))
+    assert run("export", str(recordings(bench)[0]), *keys, *who, *why, *output, *more) == 0
 
 
 def flip(path: Path, at: int) -> None:
@@ -326,7 +338,14 @@ def flip(path: Path, at: int) -> None:
 @pytest.mark.tools(*BY_HAND)
 def test_the_page_by_hand_holds_for_good_evidence(evidence: Bench, tmp_path: Path) -> None:
     shutil.copytree(evidence.root, tmp_path / "bench")
-    assert run_by_hand(tmp_path / "bench") == (0, "step 9")
+    assert run_by_hand(tmp_path / "bench") == (0, "step 12")
+
+
+def other_proof(path: Path) -> None:
+    """A hash in the first proof becomes another."""
+    data = path.read_bytes()
+    at = data.index(b'["') + 2
+    path.write_bytes(data[:at] + (b"0" if data[at : at + 1] != b"0" else b"1") + data[at + 1 :])
 
 
 def flip_in_last_line(path: Path) -> None:
@@ -342,6 +361,7 @@ def _swap_receipts(bench: Bench) -> None:
 def alter(bench: Bench, what: str) -> None:
     """Do to a bench's evidence what a test says."""
     first, cut = recordings(bench)
+    files = bench.root / "export"
     opened = json.loads(open_line((first / "ledger.jsonl").read_bytes().splitlines()[0]).payload)
     alterations: dict[str, Callable[[], object]] = {
         "another agency's CA": lambda: bench.trust.write_bytes(Agency().ca_pem()),
@@ -357,6 +377,11 @@ def alter(bench: Bench, what: str) -> None:
         "a segment of the cut recording": lambda: flip(cut / "000000.m4s.age", -1),
         "a receipt": lambda: flip(min((bench.card / "receipts").iterdir()), 400),
         "a receipt of another recording": lambda: _swap_receipts(bench),
+        "a byte of the exported pictures": lambda: flip(files / "recording.mp4", 4000),
+        "a line in the exported box": lambda: flip_in_last_line(files / "recording.mp4"),
+        "the part's pictures": lambda: flip(files / "part.mp4", 4000),
+        "the part's proofs": lambda: other_proof(files / "part.mp4"),
+        "the access record": lambda: flip(files / "recording.mp4.access.jsonl", 700),
     }
     alterations[what]()
 
@@ -378,6 +403,11 @@ def alter(bench: Bench, what: str) -> None:
         ("a segment of the cut recording", "step 8"),
         ("a receipt", "step 9"),
         ("a receipt of another recording", "step 9"),
+        ("a byte of the exported pictures", "step 10"),
+        ("a line in the exported box", "step 10"),
+        ("the part's pictures", "step 11"),
+        ("the part's proofs", "step 11"),
+        ("the access record", "step 12"),
     ],
 )
 def test_one_alteration_fails_in_the_right_step(evidence: Bench, tmp_path: Path, what: str, step: str) -> None:

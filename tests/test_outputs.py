@@ -21,7 +21,20 @@ def inputs(tmp_path: Path) -> dict[str, Path]:
 def given(command: str, inputs: dict[str, Path], output: Path, card: Path) -> list[str]:
     trust = ["--trust", str(inputs["ca.pem"])]
     if command == "export":
-        return ["export", str(card), "--identity", str(inputs["key"]), *trust, "-o", str(output), "--force"]
+        exporter = ["--export-key", str(inputs["key"]), "--export-certificate", str(inputs["ca.pem"])]
+        why = ["--recipient", "court", "--reason", "case 1"]
+        return [
+            "export",
+            str(card),
+            "--identity",
+            str(inputs["key"]),
+            *trust,
+            *exporter,
+            *why,
+            "-o",
+            str(output),
+            "--force",
+        ]
     context = ["--context-identity", str(inputs["key"]), "--policy", str(inputs["bundle"])]
     return ["report", str(card), *trust, *context, "--html", str(output), "--force"]
 

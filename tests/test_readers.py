@@ -18,13 +18,13 @@ from cryptography.x509 import BasicConstraints, Certificate, CertificateBuilder,
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from device import readers
+from device import export_writing, readers
 from device.cli import main
 from device.errors import EvidenceError
 from device.evidence import layout, reading
+from device.evidence.disclosure import write_disclosure
 from device.evidence.envelope import line_digest
 from device.evidence.identity import Role, common_name, load_certificate, why_not_trusted
-from device.evidence.opening import write_mp4
 from hw_sim.agency import VIRTUAL_TIME_BEGINS, Agency, Bench
 from hw_sim.virtual import VirtualDevice
 from tests.cards import copy_of, folder_of, lines_of, put_certificate, record_card
@@ -80,7 +80,16 @@ def _verify(bench: Bench, *more: object) -> int:
 
 
 def _export(bench: Bench, output: Path, *more: object) -> int:
-    return _run("export", folder_of(bench, 0), "--identity", bench.footage_identity, "-o", output, *more)
+    return _run(
+        "export", folder_of(bench, 0), "--identity", bench.footage_identity, "-o", output, *_access(bench), *more
+    )
+
+
+def _access(bench: Bench) -> tuple[object, ...]:
+    """Who exports, for whom and why; and the report that the policy wants first."""
+    filed = ("--report-filed", "2026-10-01T00:00Z")
+    exporter = ("--export-key", bench.export_key, "--export-certificate", bench.export_certificate)
+    return (*exporter, "--recipient", "District Attorney", "--reason", "case 26-1234", *filed)
 
 
 def _only_a_message(captured: Captured, *words: str) -> None:
@@ -259,7 +268,7 @@ def test_an_identity_that_is_none_gives_2(
     output = tmp_path / "out.mp4"
     arguments = {
         "verify": ("verify", recorded.card, "--trust", recorded.trust, "--identity", path),
-        "export": ("export", folder_of(recorded, 0), "--identity", path, "-o", output),
+        "export": ("export", folder_of(recorded, 0), "--identity", path, "-o", output, *_access(recorded)),
     }
     assert _run(*arguments[command]) == 2
     _only_a_message(capsys, "--identity", "agency.key")
@@ -286,14 +295,14 @@ def test_an_export_is_written(recorded: Bench, tmp_path: Path, capsys: Captured)
     output = tmp_path / "out.mp4"
     assert _export(recorded, output, "--trust", recorded.trust) == 0
     assert output.read_bytes()[4:8] == b"ftyp"
-    assert _left(tmp_path) == ["out.mp4"]
+    assert _left(tmp_path) == ["out.mp4", "out.mp4.access.jsonl"]
     assert output.stat().st_mode & 0o077 == 0, "what was sealed is nobody else's to read"
     assert str(output.stat().st_size) in capsys.readouterr().out
 
 
 def test_an_export_of_what_a_power_cut_left_gives_4(cut: Bench, tmp_path: Path, capsys: Captured) -> None:
     output = tmp_path / "out.mp4"
-    arguments = ("export", folder_of(cut, 1), "--identity", cut.footage_identity, "-o", output, "--json")
+    arguments = ("export", folder_of(cut, 1), "--identity", cut.footage_identity, "-o", output, "--json", *_access(cut))
     assert _run(*arguments) == 4
     said = json.loads(capsys.readouterr().out)
     assert said["bytes"] == output.stat().st_size > 0
@@ -348,11 +357,11 @@ def test_half_an_export_is_not_left(
     bench = copy_of(recorded, tmp_path / "bench")
     path = folder_of(bench, 0) / "000002.m4s.age"
 
-    def late(*arguments: object) -> int:
+    def late(*arguments: object) -> tuple[int, str]:
         path.write_bytes(path.read_bytes()[:-1])
-        return write_mp4(*arguments)  # type: ignore[arg-type]
+        return write_disclosure(*arguments)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(readers, "write_mp4", late)
+    monkeypatch.setattr(export_writing, "write_disclosure", late)
     output = tmp_path / "exports" / "out.mp4"
     output.parent.mkdir()
     output.write_bytes(b"an earlier export")
@@ -381,7 +390,15 @@ def test_a_full_disk_gives_2_and_leaves_nothing(
 
 
 def test_what_is_no_recording_is_not_exported(recorded: Bench, tmp_path: Path, capsys: Captured) -> None:
-    arguments = ("export", recorded.card, "--identity", recorded.footage_identity, "-o", tmp_path / "out.mp4")
+    arguments = (
+        "export",
+        recorded.card,
+        "--identity",
+        recorded.footage_identity,
+        "-o",
+        tmp_path / "out.mp4",
+        *_access(recorded),
+    )
     assert _run(*arguments) == 2
     _only_a_message(capsys, "not a recording's folder")
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from device.errors import ConfigurationError, EvidenceError
 from device.evidence.seal import STANZA, Sealer, stanza_types
-from device.media.fmp4 import top_level_boxes
+from device.media.boxes import top_level_boxes
 
 FIRST, SECOND = pyrage.x25519.Identity.generate(), pyrage.x25519.Identity.generate()
 BODY = base64.b64encode(bytes(32)).rstrip(b"=")
@@ -116,7 +116,10 @@ def test_every_byte_of_the_boxes_is_accounted_for() -> None:
 
 NO_BOXES = {
     "a box to the end of the file": b"\0\0\0\0mdatxx",
-    "a length of 64 bits": b"\0\0\0\1mdat" + (18).to_bytes(8, "big") + b"xx",
+    "a length of 64 bits past the end": b"\0\0\0\1mdat" + (19).to_bytes(8, "big") + b"xx",
+    "a length of 64 bits below its header": b"\0\0\0\1mdat" + (15).to_bytes(8, "big") + b"xx",
+    "a length of 64 bits cut short": b"\0\0\0\1mdat" + b"\0\0\0",
+    "a user type cut short": b"\0\0\0\x10uuid" + b"\0" * 8,
     "a length below its header": b"\0\0\0\7mdat",
     "a length past the end": b"\0\0\0\x10mdat",
     "a byte after": _box(b"moof", b"") + b"\0",

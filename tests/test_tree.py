@@ -1,12 +1,15 @@
 """The Merkle tree of RFC 6962: the roots of Certificate Transparency's reference tests, and the definition itself."""
 
+import contextlib
 import hashlib
+import random
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from device.evidence.tree import MerkleTree
+from device.errors import EvidenceError
+from device.evidence.tree import MerkleTree, Paths, root_by_path
 
 # certificate-transparency's merkle_tree_test and transparency-dev/merkle's testonly: eight leaves, and the root of the
 # first n of them.
@@ -68,3 +71,76 @@ def test_any_tree_is_the_one_of_the_definition(leaves: list[bytes]) -> None:
     for leaf in leaves:
         tree.append(leaf)
     assert tree.root() == _by_definition(leaves).hex()
+
+
+def _path_by_definition(index: int, leaves: list[bytes]) -> list[str]:
+    """Section 2.1.1, word for word: PATH(m, D[n])."""
+    if len(leaves) == 1:
+        return []
+    k = 1
+    while k * 2 < len(leaves):
+        k *= 2
+    if index < k:
+        return [*_path_by_definition(index, leaves[:k]), _by_definition(leaves[k:]).hex()]
+    return [*_path_by_definition(index - k, leaves[k:]), _by_definition(leaves[:k]).hex()]
+
+
+@pytest.mark.parametrize("size", range(1, 65))
+def test_every_path_of_every_small_tree_is_the_one_of_the_definition(size: int) -> None:
+    leaves = [b"leaf %d" % n for n in range(size)]
+    paths, root = Paths(leaves), _by_definition(leaves).hex()
+    assert paths.root() == root
+    for index in range(size):
+        assert list(paths.path(index)) == _path_by_definition(index, leaves)
+        assert root_by_path(leaves[index], index, size, paths.path(index)) == root
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_a_path_proves_one_leaf_at_one_place_in_a_large_tree(seed: int) -> None:
+    chance = random.Random(seed)
+    size = chance.randrange(65, 2000)
+    leaves = [chance.randbytes(8) for _ in range(size)]
+    paths = Paths(leaves)
+    for index in chance.sample(range(size), 4):
+        path = paths.path(index)
+        assert root_by_path(leaves[index], index, size, path) == paths.root()
+        assert root_by_path(b"another", index, size, path) != paths.root()
+        assert _places(leaves[index], size, paths, path) == {index}
+
+
+def _places(leaf: bytes, size: int, paths: Paths, path: tuple[str, ...]) -> set[int]:
+    """Where this path puts this leaf under the tree's root."""
+    places = set()
+    for index in range(size):
+        try:
+            root = root_by_path(leaf, index, size, path)
+        except EvidenceError:
+            continue
+        places |= {index} if root == paths.root() else set()
+    return places
+
+
+@pytest.mark.parametrize(
+    ("index", "size", "path"),
+    [
+        (-1, 4, ()),
+        (4, 4, ()),
+        (0, 0, ()),
+        (0, 1, ("00" * 32,)),
+        (0, 4, ("00" * 32,)),
+        (0, 4, ("00" * 32,) * 3),
+        (0, 4, ("00" * 32, "no hash")),
+        (0, 4, ("00" * 33, "00" * 31)),
+        (0, 4, ("AA" * 32, "00" * 32)),
+        (0, 2**64, ("00" * 32,) * 65),
+    ],
+)
+def test_a_path_that_no_tree_has_is_refused(index: int, size: int, path: tuple[str, ...]) -> None:
+    with pytest.raises(EvidenceError):
+        root_by_path(b"leaf", index, size, path)
+
+
+@given(st.integers(), st.integers(), st.lists(st.text(max_size=70), max_size=70))
+def test_any_path_gives_a_root_or_our_error(index: int, size: int, path: list[str]) -> None:
+    with contextlib.suppress(EvidenceError):
+        assert len(root_by_path(b"leaf", index, size, path)) == 64

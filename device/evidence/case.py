@@ -147,6 +147,8 @@ class Found:
         self.left_over: set[tuple[int, int]] = set()
         self.release: Release | None = None
         self.released = 0
+        self.first_n = 0
+        """The number of the first segment that there is to see: 0, but in a part of a recording."""
         self.segments = 0
         self.frames = 0
         self.packets = 0
@@ -162,9 +164,9 @@ class Found:
 
     def count(self, segment: Segment) -> None:
         """The next segment of the ledger. What is kept of those in order does not grow with their number."""
-        if segment.n != self.segments:
-            self._skipped.add(self.segments)
-        if segment.n != self.segments or segment.attempt:
+        if segment.n != self.next_n:
+            self._skipped.add(self.next_n)
+        if segment.n != self.next_n or segment.attempt:
             self._attempts[segment.n] = segment.attempt
         self.segments += 1
         self.size += segment.file.size
@@ -175,6 +177,19 @@ class Found:
         if segment.audio is not None:
             self.packets += segment.audio.packets
             self.last_audio = segment.audio
+
+    @property
+    def next_n(self) -> int:
+        """The number of the next segment in order."""
+        return self.first_n + self.segments
+
+    def only(self, segments: list[Segment]) -> None:
+        """Of all that the ledger names, these alone are there to see: a part of the recording."""
+        self.first_n = segments[0].n if segments else 0
+        self.segments = self.frames = self.packets = 0
+        self.first_video = self.last_video = self.last_audio = None
+        for segment in segments:
+            self.count(segment)
 
     def attempt_of(self, n: int) -> int | None:
         """The attempt by which the ledger names segment n; None when it names none."""
@@ -200,6 +215,11 @@ class Found:
         """All of the recording is concerned; when it began is the journal's word."""
         self.altered_at_all = True
         self._say(Finding(question="content", place=place, what=what, utc=self.began_utc, offset_s=0.0))
+
+    def unproven_from(self, place: str, what: str, at_us: int | None = None) -> None:
+        """Something that bears on the extent. `at_us`: as in `altered`."""
+        utc, offset_s = self._when(at_us)
+        self._say(Finding(question="extent", place=place, what=what, utc=utc, offset_s=offset_s))
 
     def note(self, place: str, what: str) -> None:
         self._say(Finding(question="note", place=place, what=what))

@@ -165,7 +165,7 @@ class Walk(Generic[_R]):
             too_long = f"a line of more than {MAX_LINE_BYTES} bytes"
             raise EvidenceError(too_long if len(piece) > MAX_LINE_BYTES else "the last line is not complete")
         signed = open_line(piece[:-1])
-        record = _checked(signed, self._key, self._decode)
+        record = checked(signed, self._key, self._decode)
         _in_sequence(record, self._device or record.device, self._stream, self._seq, self._prev)
         return ReadLine(record, signed.payload, signed.sha256)
 
@@ -188,7 +188,7 @@ class Walk(Generic[_R]):
         if len(line) < _WORTH_A_LOOK_BYTES or not line.startswith(_LINE_BEGINS):
             return False
         try:
-            return _checked(open_line(line), self._key, self._decode).durable >= self._seq
+            return checked(open_line(line), self._key, self._decode).durable >= self._seq
         except EvidenceError:
             return False
 
@@ -222,7 +222,8 @@ def never_whole(data: bytes) -> bool:
     return not newline or b"\0" in line
 
 
-def _checked(signed: SignedLine, key: ec.EllipticCurvePublicKey, decode: Callable[[bytes], _R]) -> _R:
+def checked(signed: SignedLine, key: ec.EllipticCurvePublicKey, decode: Callable[[bytes], _R]) -> _R:
+    """The record of a single line that this key signed; `EvidenceError` otherwise. Its place is not looked at."""
     if signed.payload_type != records.RECORD_TYPE:
         raise EvidenceError(f"payload type {signed.payload_type!r} where a record belongs")
     if not verify_line(signed, key):

@@ -67,6 +67,9 @@ class Bounds(msgspec.Struct, frozen=True):
         return last if last is not None and claimed > last else claimed
 
 
+NO_BOUNDS = Bounds()
+
+
 class Dating(msgspec.Struct):
     """Every word that counts. `findings`: lines that the agency saw and that are not here, and words that do not count."""
 

@@ -71,6 +71,11 @@ def why_not_policy(card: Path, named: PolicyName) -> str:
         return str(failure)
     if document is None:
         return "the policy that was in force is missing"
+    return why_not_named(document, named)
+
+
+def why_not_named(document: bytes, named: PolicyName) -> str:
+    """The same of a document whose digest is the one that the record names."""
     try:
         content = tomllib.loads(document.decode("utf-8"))
     except (ValueError, RecursionError):
@@ -98,6 +103,18 @@ def why_not_signed(
         return Finding(question="content", place=place, what=str(failure))
     if data is None:
         return Finding(question="content", place=place, what="the bundle of the policy that was in force is missing")
+    return why_not_bundle(data, named, anchors, place, revoked, at)
+
+
+def why_not_bundle(
+    data: bytes,
+    named: PolicyName,
+    anchors: Anchors,
+    place: str,
+    revoked: Revocations = NONE_REVOKED,
+    at: datetime | None = None,
+) -> Finding | None:
+    """The same of a bundle whose digest is the one that the boot names."""
     try:
         _, certificate, document = open_bundle(data, anchors, None)
     except EvidenceError as failure:

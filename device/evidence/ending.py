@@ -17,6 +17,7 @@ from device.evidence.identity import p256_key
 from device.evidence.reading import digest_file, read_file, regular_size
 from device.evidence.records import LedgerRecord, Line, RecordingClosed, RecordingOpened, RecordingRecovered
 from device.evidence.recovery import MAX_SEGMENT_BYTES
+from device.evidence.tally import Tally
 from device.evidence.verdicts import Extent
 
 MAX_RECOVERY_BYTES = 2 * records.MAX_PAYLOAD_BYTES
@@ -29,7 +30,9 @@ def judge(given: Given, found: Found, ledger: Ledger, opened: RecordingOpened) -
     if given.history.present:
         _against_journal(given, found, ledger, opened, recovery)
     if isinstance(last.record, RecordingClosed):
-        _totals(found, ledger, last.record, f"{layout.LEDGER}, line {last.record.seq}")
+        check_totals(
+            found, ledger.before_last, last.record, f"{layout.LEDGER}, line {last.record.seq}", ledger.until_us
+        )
         return _closed(given, told, last.place, last.record.how)
     if recovery is not None:
         past = f"{found.unproven} files past the last durable record, not proven"
@@ -71,13 +74,15 @@ def _closed(given: Given, told: Told, last: Line, how: str) -> tuple[Extent, str
     return "closed", f"closed ({how}) and journaled"
 
 
-def _totals(found: Found, ledger: Ledger, last: RecordingClosed | RecordingRecovered, place: str) -> None:
-    """The tally is of the lines before the last one."""
+def check_totals(
+    found: Found, before: Tally, last: RecordingClosed | RecordingRecovered, place: str, at_us: int | None
+) -> None:
+    """`before` is of the lines before the last one; `at_us`: where the last good segment ends."""
     found.tree_root = last.tree.root
-    if last.totals != ledger.before_last.totals:
-        found.altered(place, "its totals are not those of the ledger", ledger.until_us)
-    if last.tree != ledger.before_last.tree:
-        found.altered(place, "its tree root is not that of the ledger", ledger.until_us)
+    if last.totals != before.totals:
+        found.altered(place, "its totals are not those of the ledger", at_us)
+    if last.tree != before.tree:
+        found.altered(place, "its tree root is not that of the ledger", at_us)
 
 
 # -- recovery -------------------------------------------------------------------------------------------------------
@@ -132,7 +137,7 @@ def _by_an_heir(
 
 def _recovered(found: Found, ledger: Ledger, record: RecordingRecovered, name: str) -> None:
     ledger.end()
-    _totals(found, ledger, record, name)
+    check_totals(found, ledger.before_last, record, name, ledger.until_us)
     if record.torn != ledger.walk.torn:
         what = "what follows its last whole line is not what was found at the recovery"
         found.altered(layout.LEDGER, what, ledger.until_us)

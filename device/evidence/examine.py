@@ -14,7 +14,7 @@ from device.errors import EvidenceError
 from device.evidence import ending, layout, records
 from device.evidence.case import Found, Given, Ledger
 from device.evidence.chain import ReadLine
-from device.evidence.dating import Bounds
+from device.evidence.dating import NO_BOUNDS, Bounds
 from device.evidence.envelope import MAX_LINE_BYTES, open_line
 from device.evidence.files import look_at, look_at_unnamed
 from device.evidence.identity import Role, common_name, p256_key, parse_utc, why_not_trusted
@@ -55,14 +55,14 @@ def examine(given: Given, name: str, folder: Path) -> tuple[RecordingVerdict, bo
     found.began_utc = given.history.began_utc(name)
     signer: tuple[Signed, str] = ("nothing-signed", "no line that opens the recording")
     extent: tuple[Extent, str] = ("unknown", "no line of the ledger can be believed")
-    bounds = Bounds()
+    bounds = NO_BOUNDS
     newer = False
     begun = _begin(given, found)
     if begun is not None and found.opened is not None:
         ledger, lines, pieces = begun
         found.release = release_of(given, found, found.opened)
         bounds = ending.bounds(given, ledger.told, found.opened)
-        signer = _signer(given, found, found.opened, bounds)
+        signer = judge_signer(given, found, found.opened, bounds)
         _beginning(given, found, found.opened)
         _go_through(given, found, ledger, lines)
         found.ledger_sha256 = pieces.sha256()
@@ -76,7 +76,7 @@ def examine(given: Given, name: str, folder: Path) -> tuple[RecordingVerdict, bo
                 "no line of its ledger became durable: a power loss, or a failed write, as it began",
             )
         read = "sealed", "sealed: no identity was given" if given.opener is None else "sealed: there is nothing to open"
-    return _verdict(found, signer, extent, read, bounds), newer
+    return conclude(found, signer, extent, read, bounds), newer
 
 
 # -- the ledger -----------------------------------------------------------------------------------------------------
@@ -140,7 +140,7 @@ def _certificate(given: Given, first: bytes) -> x509.Certificate:
     return certificate
 
 
-def _signer(given: Given, found: Found, opened: RecordingOpened, bounds: Bounds) -> tuple[Signed, str]:
+def judge_signer(given: Given, found: Found, opened: RecordingOpened, bounds: Bounds = NO_BOUNDS) -> tuple[Signed, str]:
     """Role and anchor always; the certificate's validity at the claimed time, if the device's clock was set, or at that
     of the agency's times which is nearest to it."""
     certificate = given.identities.certificates[opened.certificate_sha256]
@@ -223,25 +223,25 @@ def _of_line(given: Given, found: Found, ledger: Ledger, record: LedgerRecord, g
         found.missing[record.cause] = found.missing.get(record.cause, 0) + record.frames
     elif isinstance(record, Segments):
         for segment in record.segments:
-            _sequence(found, segment, gaps, f"{layout.LEDGER}, line {record.seq}")
+            follow(found, segment, gaps, f"{layout.LEDGER}, line {record.seq}")
             name = layout.segment_file(segment.n, segment.attempt)
-            look_at(given, found, name, segment.file, MAX_SEGMENT_BYTES, _start_us(segment))
+            look_at(given, found, name, segment.file, MAX_SEGMENT_BYTES, start_us(segment))
             found.count(segment)
             ledger.ends_with(segment)
             if segment.video is not None:
                 gaps[:] = [gap for gap in gaps if gap.first > segment.video.last]
 
 
-def _start_us(segment: Segment) -> int | None:
+def start_us(segment: Segment) -> int | None:
     span = segment.video or segment.audio
     return span.from_us if span is not None else None
 
 
-def _sequence(found: Found, segment: Segment, gaps: list[Gap], place: str) -> None:
+def follow(found: Found, segment: Segment, gaps: list[Gap], place: str) -> None:
     """Segments are numbered without a hole, and what they hold goes on where the one before ended (E5)."""
-    if segment.n != found.segments:
-        what = f"segment {segment.n} where segment {found.segments} belongs"
-        found.altered(place, what, _start_us(segment))
+    if segment.n != found.next_n:
+        what = f"segment {segment.n} where segment {found.next_n} belongs"
+        found.altered(place, what, start_us(segment))
     if segment.video is None and segment.audio is None:
         before = found.last_video
         found.altered(place, f"segment {segment.n} holds nothing", None if before is None else before.to_us)
@@ -256,7 +256,7 @@ def _sequence(found: Found, segment: Segment, gaps: list[Gap], place: str) -> No
 def _why_not_next_video(found: Found, video: VideoSpan, before: VideoSpan | None, gaps: list[Gap]) -> str:
     """Why these frames do not go on where those before ended, with what a signed gap accounts for; "" when they do."""
     assert found.opened is not None, "a ledger with good lines is opened"
-    if before is None and video.from_us != found.opened.video.base_us:
+    if before is None and found.first_n == 0 and video.from_us != found.opened.video.base_us:
         return "the recording's times do not count from its first frame"
     expected = video.first if before is None else before.last + 1
     in_order = video.from_us <= video.last_us < video.to_us and video.first <= video.last
@@ -347,9 +347,14 @@ def _content(found: Found) -> Content:
     return "released" if found.released else "matches"
 
 
-def _verdict(
-    found: Found, signer: tuple[Signed, str], extent: tuple[Extent, str], read: tuple[Read, str], bounds: Bounds
+def conclude(
+    found: Found,
+    signer: tuple[Signed, str],
+    extent: tuple[Extent, str],
+    read: tuple[Read, str],
+    bounds: Bounds = NO_BOUNDS,
 ) -> RecordingVerdict:
+    """The answers, and the facts of the ledger, once everything was looked at."""
     opened, first = found.opened, found.first_video
     answers = Answers(
         content=_content(found),

@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from device.errors import EvidenceError
 from device.evidence import layout, records
 from device.evidence.documents import Identities, why_not_policy, why_not_signed
-from device.evidence.envelope import MAX_LINE_BYTES, SignedLine, open_line, verify_line
+from device.evidence.envelope import MAX_LINE_BYTES, SignedLine, open_line
 from device.evidence.identity import Role, common_name, p256_key, parse_utc, why_not_trusted
 from device.evidence.journal import MAX_EPOCH_BYTES, walk_epoch
 from device.evidence.kept import Epoch, KeptLines, Place, Places
@@ -37,6 +37,7 @@ from device.evidence.records import (
 )
 from device.evidence.revocation import NONE_REVOKED, Revocations
 from device.evidence.rotation import Rotations, why_not_taken_over
+from device.evidence.statement import why_not_agency
 from device.evidence.told import HandedOver, Told
 from device.evidence.verdicts import Finding, Question
 
@@ -240,20 +241,11 @@ class _Reader:
         return why
 
     def _judge_statement(self, name: str, signed: SignedLine, owner: _Owner) -> None:
-        why = self._why_not_agency(signed, owner.statement) or self._why_not_device(owner)
+        why = why_not_agency(
+            signed, owner.statement, self._certificates, self._anchors, self._revoked
+        ) or self._why_not_device(owner)
         if why:
             self._find("signer", name, why, 0)
-
-    def _why_not_agency(self, signed: SignedLine, statement: Provisioned) -> str:
-        """Several certificates may be of the key that signed; one that counts is enough."""
-        signers = [c for c in self._certificates.values() if verify_line(signed, p256_key(c))]
-        at = parse_utc(statement.utc)
-        whys = [
-            why_not_trusted(c, Role.PROVISIONING, self._anchors, at) or self._revoked.judge(c, at)[0] for c in signers
-        ]
-        if not whys:
-            return "the agency's statement is not signed by any provisioner whose certificate is here"
-        return "" if "" in whys else whys[0]
 
     def _why_not_device(self, owner: _Owner) -> str:
         assert owner.certificate is not None, "without it nothing was read"

@@ -1,19 +1,17 @@
 """Opening a recording with the agency's key: decrypt, check the plaintext's digests, decode. For readers, on a laptop.
 
-Plaintext stays in memory, one segment at a time, until `export` writes the file that it was asked for.
+Plaintext stays in memory, one segment at a time, until an export is written (`disclosure`).
 """
 
 import hashlib
 import io
-import os
-import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pyrage
 
-from device.errors import EvidenceError, UsageError
+from device.errors import EvidenceError
 from device.evidence import layout
 from device.evidence.age_keys import NO_KEY, WrongKeyError, age_identities
 from device.evidence.reading import read_file
@@ -78,37 +76,6 @@ def check_plaintext(
     except EvidenceError as failure:
         return [Finding(question="read", place=place, what=str(failure))]
     return []
-
-
-def write_mp4(
-    folder: Path,
-    opened: RecordingOpened,
-    segments: Iterable[Segment],
-    identity: Identity,
-    output: Path,
-    progress: Progress,
-) -> int:
-    """Init and segments, concatenated: a playable fragmented MP4. All of it or nothing; the bytes written.
-
-    `UsageError` when it can't be written there, `EvidenceError` when a segment can't be opened.
-    """
-    try:
-        descriptor, name = tempfile.mkstemp(prefix=f".{output.name[:100]}.", dir=output.parent)
-    except OSError as failure:
-        raise UsageError(f"-o {output}: {failure.strerror}; name a file in a folder that can be written") from failure
-    beside = Path(name)
-    size = 0
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            for plain in plaintext(folder, opened, segments, identity):
-                size += file.write(plain)
-                progress(len(plain))
-        beside.replace(output)
-    except OSError as failure:
-        raise UsageError(f"-o {output}: {failure.strerror}; name a file, not a folder, with room for it") from failure
-    finally:
-        beside.unlink(missing_ok=True)
-    return size
 
 
 class _Decoder:

@@ -7,7 +7,7 @@ folder and what stands below it; that the folders on the way are folders, and no
 import hashlib
 import os
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -89,6 +89,23 @@ def digest_file(path: Path, size: int) -> tuple[str, bytes]:
     if size:
         raise EvidenceError(f"{path.name}: its size changed while it was read")
     return digest.hexdigest(), beginning
+
+
+@contextmanager
+def parts_of(path: Path) -> Iterator[tuple[int, Callable[[int, int], bytes]]]:
+    """A regular file's size, and a way to read a part of it: offset and count to bytes, fewer where there are no more.
+
+    `EvidenceError` when it is none, or can't be read.
+    """
+    with _opened(path) as descriptor:
+
+        def read(offset: int, count: int) -> bytes:
+            try:
+                return os.pread(descriptor, count, offset)
+            except (OSError, OverflowError) as failure:
+                raise EvidenceError(f"{path.name}: {_why(failure)}") from failure
+
+        yield os.fstat(descriptor).st_size, read
 
 
 class LinesOf:
@@ -221,5 +238,5 @@ def _opened(path: Path) -> Iterator[int]:
         os.close(descriptor)
 
 
-def _why(failure: OSError | ValueError) -> str:
+def _why(failure: OSError | ValueError | OverflowError) -> str:
     return (isinstance(failure, OSError) and failure.strerror) or str(failure)

@@ -11,7 +11,7 @@ import msgspec
 Question = Literal["content", "signer", "extent", "read", "key", "note"]
 Content = Literal["matches", "altered", "released"]
 Signed = Literal["trusted", "not-trusted", "nothing-signed"]
-Extent = Literal["closed", "power-loss", "open", "not-journaled", "unknown", "released"]
+Extent = Literal["closed", "part", "power-loss", "open", "not-journaled", "unknown", "released"]
 Read = Literal["sealed", "opened", "not-opened", "wrong-key"]
 
 EXIT_INTACT = 0
@@ -130,7 +130,8 @@ class Answers(Shown, frozen=True, kw_only=True):
             return EXIT_WRONG_KEY
         if self.signer == "not-trusted":
             return EXIT_NOT_TRUSTED
-        return EXIT_INTACT if self.signer == "trusted" and self.extent in ("closed", "released") else EXIT_EXTENT
+        whole = self.extent in ("closed", "part", "released")
+        return EXIT_INTACT if self.signer == "trusted" and whole else EXIT_EXTENT
 
     @property
     def verdict(self) -> str:
@@ -139,6 +140,7 @@ class Answers(Shown, frozen=True, kw_only=True):
             return WORDS[self.exit_status]
         words = {
             "closed": "intact",
+            "part": "intact part",
             "power-loss": "unchanged; ended by power loss",
             "open": "unchanged; still recording",
             "not-journaled": "unchanged; journal not given",

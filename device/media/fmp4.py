@@ -8,13 +8,14 @@ PyAV is imported when the first recording opens, not before.
 """
 
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from device.errors import EvidenceError
+from device.media.boxes import top_level_boxes
 from device.media.frames import Frame, ParameterSets
 
 if TYPE_CHECKING:
@@ -37,25 +38,6 @@ class AudioFormat(msgspec.Struct, frozen=True):
     sample_rate_hz: int
     channels: int
     config: bytes
-
-
-class Box(msgspec.Struct, frozen=True):
-    """A top-level ISO BMFF box: where it begins, how long it is, what it is."""
-
-    offset: int
-    length: int
-    kind: bytes
-
-
-def top_level_boxes(data: bytes) -> Iterator[Box]:
-    """The boxes that `data` consists of, each byte accounted for; `EvidenceError` where it does not."""
-    offset = 0
-    while offset < len(data):
-        length = int.from_bytes(data[offset : offset + 4], "big")
-        if length < 8 or offset + length > len(data):
-            raise EvidenceError(f"the box at byte {offset} says {length} bytes; {len(data) - offset} are there")
-        yield Box(offset, length, data[offset + 4 : offset + 8])
-        offset += length
 
 
 class Muxer:
