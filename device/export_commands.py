@@ -158,11 +158,10 @@ def _show(
     show_recording(console, judged if trusted else _without_signer(judged, _status(judged, trusted=False)))
     if done is None:
         why = judged.answers.read_said if judged.answers.content == "matches" else judged.answers.content_said
-        _say(console, f"nothing written: {why}")
+        _say(console, f"nothing written: {why if judged.segments else 'there is no segment'}")
         return
-    base_us = done.opened.video.base_us
-    begin, end = (done.from_us - base_us) / 1e6, (done.to_us - base_us) / 1e6
-    what = "the whole recording" if done.part is None else f"seconds {begin:.3f}–{end:.3f} of {judged.seconds:.3f}"
+    begin, end, whole = ((at - done.opened.video.base_us) / 1e6 for at in (done.from_us, done.to_us, done.end_us))
+    what = "the whole recording" if done.part is None else f"seconds {begin:.3f}–{end:.3f} of {whole:.3f}"
     _say(console, f"{output}: {size} bytes, {what}")
     _say(console, f"{access}: the access record; keep it with the file")
     if policy is not None and policy.disclosure.withheld_from:

@@ -12,6 +12,7 @@ from device.clock import Latch
 from hw_sim.agency import Bench
 from hw_sim.virtual import VirtualDevice
 from tests.benches import export, make_bench, recordings
+from tests.exports import exported, seconds
 
 BROWSER = [
     "chromium",
@@ -78,9 +79,25 @@ def test_sound_and_pictures_keep_their_own_times(recorded: tuple[Bench, Path]) -
 
 @pytest.mark.tools("chromium")
 def test_a_browser_plays_it_to_its_end(recorded: tuple[Bench, Path], tmp_path: Path) -> None:
+    told = played(recorded[1].read_bytes(), tmp_path)
+    assert told.startswith("ended%20"), told
+    assert told.endswith("%20160x90"), told
+
+
+@pytest.mark.tools("chromium")
+def test_a_browser_plays_a_part_to_its_end(recorded: tuple[Bench, Path], tmp_path: Path) -> None:
+    """Its times are those of the whole recording, from second 4 on: it ends at second 7, or with the packet of sound."""
+    bench, _ = recorded
+    told = played(exported(bench, recordings(bench)[0], tmp_path / "part.mp4", seconds(4, 7)), tmp_path)
+    _, at_s, size = told.split("%20")
+    assert float(at_s) == pytest.approx(7, abs=0.3)
+    assert size == "160x90"
+
+
+def played(video: bytes, tmp_path: Path) -> str:
+    """What a browser's <video> says at the end."""
     told: list[str] = []
     done = Latch()
-    video = recorded[1].read_bytes()
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -115,5 +132,4 @@ def test_a_browser_plays_it_to_its_end(recorded: tuple[Bench, Path], tmp_path: P
         server.server_close()
         serving.join(20)
     assert told, "the browser said nothing"
-    assert told[0].startswith("ended%20"), told
-    assert told[0].endswith("%20160x90"), told
+    return told[0]

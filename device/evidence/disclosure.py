@@ -47,7 +47,8 @@ class Interval(msgspec.Struct, frozen=True):
 
 class Disclosure(msgspec.Struct, frozen=True):
     """What will be written: `segments` in order, then `evidence`, the content of the box. `policy`: the document that
-    was in force, None when it is not on the card. `from_us`, `to_us`: boot times of what is disclosed."""
+    was in force, None when it is not on the card. `from_us`, `to_us`: boot times of what is disclosed; `end_us`: where the
+    whole recording ends."""
 
     folder: Path
     opened: RecordingOpened
@@ -55,6 +56,7 @@ class Disclosure(msgspec.Struct, frozen=True):
     evidence: bytes
     policy: bytes | None
     part: Part | None
+    end_us: int
 
     @property
     def from_us(self) -> int:
@@ -137,7 +139,8 @@ class _Gathering:
             members[container.BUNDLE] = bundle
         ders = {sha256: self._certificate(sha256) for sha256 in certificates}
         evidence = container.pack(Contents(chosen, members, ders))
-        return Disclosure(self._folder, self._opened, segments, evidence, policy, chosen)
+        end_us = part.end_us(everything[-1]) if everything else self._opened.video.base_us
+        return Disclosure(self._folder, self._opened, segments, evidence, policy, chosen, end_us)
 
     # -- the ledger ---------------------------------------------------------------------------------------------------
 
