@@ -6,7 +6,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 SEED ?= 1
 
-.PHONY: help demo test check format bench power-cuts flips export-edits policy-million clean
+.PHONY: help demo test check format bench power-cuts alterations edits export-edits verify-large policy-million clean
 
 help:
 	@sed -n 's/^## //p' Makefile
@@ -46,9 +46,17 @@ bench: $(READY)
 power-cuts: $(READY)
 	BODYCAM_CUTS=all BODYCAM_SEED=$(SEED) $(BIN)/python -m pytest tests/test_power_cuts.py
 
-## make flips       thousands of random byte flips over every file of a card
-flips: $(READY)
-	BODYCAM_FLIPS=10000 $(BIN)/python -m pytest tests/test_alterations.py
+## make alterations every class of alteration, done once: what was done, what verify says, and where
+alterations: $(READY)
+	$(BIN)/python -m tests.alterations
+
+## make edits       10,000 random edits over files, records and boxes of a card, and as many flipped bytes
+edits: $(READY)
+	BODYCAM_EDITS=10000 BODYCAM_FLIPS=10000 BODYCAM_SEED=$(SEED) $(BIN)/python -m pytest -s tests/test_random_edits.py tests/test_alterations.py
+
+## make verify-large  verify's memory on ten hours of recordings: 36,000 segments
+verify-large: $(READY)
+	BODYCAM_LARGE=1 $(BIN)/python -m pytest -s tests/test_verify_large.py -k memory
 
 ## make export-edits thousands of random edits of exported files; SEED=7 draws anew
 export-edits: $(READY)

@@ -29,7 +29,7 @@ from device.evidence.verdicts import (
 from device.evidence.verify import Opener, Progressing, total_bytes, verify
 from device.export_reader import is_proof, verify_proof
 from device.service.status import read_status
-from device.terminal import Output, check_output, print_json, write_whole
+from device.terminal import Output, check_output, print_json, safe, write_whole
 
 MOST_JOBS = 256
 _COLOURS = {0: "green", 1: "bold red", 2: "magenta", 3: "magenta", 4: "yellow"}
@@ -66,6 +66,8 @@ def show_verification(asked: Asked, *, as_json: bool) -> int:
     inputs = [path for path in (asked.trust, asked.identity, asked.revoked) if path is not None]
     if asked.report is not None:
         check_output(asked.report, "--report", inputs, force=asked.force)
+        if not asked.report.parent.is_dir():
+            raise UsageError(safe(f"--report {asked.report}: no such folder; name a file in a folder that is there"))
     anchors = load_anchors(asked.trust)
     revoked = load_revocations(asked.revoked, anchors) if asked.revoked is not None else NONE_REVOKED
     opener = _opener(Identity(asked.identity)) if asked.identity is not None else None

@@ -66,15 +66,15 @@ def _holds(name: str, data: bytes) -> bool:
 
 
 def is_of_the_journals_end(before: Files, after: Files) -> bool:
-    """Whether nothing is concerned but the end of the journal: cut off, or changed where no line says that the one before
-    it was durable. A power cut may leave it so; that the end is not proven is said."""
+    """Whether nothing is concerned but the end of the journal: cut off, up to all of it, or changed where no line says that
+    the one before it was durable. A power cut may leave an end so; that the extent is not proven is said."""
     last = max(name for name in before if name.startswith(layout.JOURNAL))
     lines, now = before[last].splitlines(keepends=True), after.get(last, b"")
     durable = records.decode_journal(open_line(lines[-1][:-1]).payload).durable
     proven = b"".join(line for line in lines if _seq(line) <= durable)
     others = {name: data for name, data in before.items() if name != last}
     untouched = not matters(others, {name: data for name, data in after.items() if name != last})
-    return untouched and bool(now) and (now.startswith(proven) or before[last].startswith(now))
+    return untouched and (now.startswith(proven) or before[last].startswith(now))
 
 
 def _seq(line: bytes) -> int:

@@ -32,6 +32,7 @@ def test_no_random_edit_is_called_intact(tmp_path: Path) -> None:
         assert verdict.exit_status in (allowed if changed else {0}), said
         verdicts[verdict.verdict if changed else "changed nothing that matters: intact"] += 1
         editor.put_back()
-    print(f"seed {SEED}: {EDITS} edits: {dict(verdicts)}")
+        if n % 500 == 499:
+            print(f"seed {SEED}: {n + 1} edits: {dict(verdicts)}", flush=True)
     assert verdicts["ALTERED"] > EDITS * 0.8
     assert verdicts["intact"] == 0
