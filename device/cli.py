@@ -95,6 +95,7 @@ def _add_policy_and_audit(commands: "argparse._SubParsersAction[argparse.Argumen
     from device.export_commands import add_export_commands
     from device.policy_commands import add_policy_commands
     from device.policy_signing import add_sign_command
+    from device.provision_commands import add_provision_commands
     from device.rotation_commands import add_rotate_command
 
     add_export_commands(commands, _command)
@@ -104,6 +105,7 @@ def _add_policy_and_audit(commands: "argparse._SubParsersAction[argparse.Argumen
     add_audit_commands(commands, _command)
     add_rotate_command(commands)
     add_anchor_commands(commands, _command)
+    add_provision_commands(commands)
 
 
 class _Commands(argparse._SubParsersAction):  # type: ignore[type-arg]  # noqa: SLF001 - the one way to look at the words

@@ -48,16 +48,39 @@ class Card(_Table, frozen=True):
     full_below_mib: Annotated[int, msgspec.Meta(ge=4, le=65_536)] = 64
 
 
+class Pkcs11(_Table, frozen=True):
+    """The token that `pkcs11:` keys are in, as far as their URIs don't say. `module`: the maker's library. `pin_file`: its
+    first line is the user's PIN; only its owner may read it."""
+
+    module: _Path
+    token: Annotated[str, msgspec.Meta(min_length=1, max_length=32)]
+    pin_file: _Path | None = None
+
+
+class Tpm(_Table, frozen=True):
+    """`tcti`: how to reach the TPM. `attestation_key`: where the key is (`tpm:…`) that certifies the `counter`, an NV index in
+    the owner's range; without it the journal is not anchored."""
+
+    tcti: Annotated[str, msgspec.Meta(pattern=r"^(device:/|swtpm:)[^\s]{1,200}\Z")] = "device:/dev/tpmrm0"
+    attestation_key: _Path | None = None
+    counter: Annotated[str, msgspec.Meta(pattern=r"^0x01[89aA][0-9a-fA-F]{5}\Z")] = "0x01800b0d"
+
+
 class Identity(_Table, frozen=True):
-    """The device's certificate (DER), its key (PEM; development only), the agency's provisioning statement (one line),
-    and the certificate of the agency's provisioner (DER). `rotation`: where this key took the place of another, the
-    statement that both keys signed."""
+    """The device's certificate (DER), where its key is (a PEM file, for development; `pkcs11:…`, a URI as RFC 7512 has it;
+    `tpm:0x81…` or `tpm:FILE`, a handle or a key blob), the agency's provisioning statement (one line), and the certificate
+    of the agency's provisioner (DER). `media_…`: the same of the key that signs the stream. `rotation`: where this key took
+    the place of another, the statement that both keys signed."""
 
     certificate: _Path
     key: _Path
     provisioning: _Path
     provisioner: _Path
     rotation: _Path | None = None
+    media_certificate: _Path | None = None
+    media_key: _Path | None = None
+    pkcs11: Pkcs11 | None = None
+    tpm: Tpm | None = None
 
 
 class PolicyFiles(_Table, frozen=True):

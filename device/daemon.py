@@ -25,14 +25,16 @@ from device.controls.board import Board, PinFactory
 from device.errors import BodycamError, CardFull, ConfigurationError, EvidenceError
 from device.evidence import layout
 from device.evidence.adoption import Adoption
+from device.evidence.anchoring import Anchoring, Witness
 from device.evidence.custody import Custody
 from device.evidence.disk import Disk
+from device.evidence.envelope import Signer
 from device.evidence.holdings import whose
 from device.evidence.identity import load_anchors, load_certificate
 from device.evidence.journal import Journal
 from device.evidence.papers import Papers, read_papers
 from device.evidence.recorder import CloseAllOrder, Recorder, state_facts
-from device.evidence.records import Boot, Fault, Software
+from device.evidence.records import Boot, Fault, KeyOpened, Software
 from device.evidence.rotation import Former, find_former
 from device.evidence.store import Documents, Reserve, free_for_start, make_folders
 from device.evidence.writer import Facts
@@ -107,6 +109,12 @@ class Hardware(Protocol):
 
     def disk(self, root: Path) -> Disk: ...
 
+    def signer(self, signer: Signer) -> Signer:
+        """An opened key as the daemon is to use it: the key itself, or a twin's that takes its time."""
+
+    def witness(self, witness: Witness) -> Witness:
+        """The same of the TPM that anchors the journal."""
+
     def parts(self) -> Sequence[tuple[Part, Wake]]: ...
 
 
@@ -137,11 +145,12 @@ class Daemon:
         self.microphone = hardware.microphone() if tables.microphone.enabled else None
         if self.microphone is not None:
             self.microphone.start(EncoderSink(self.ring, self.microphone.first_timestamp_us))
+        self._papers = read_papers(configuration)
+        self._signer = hardware.signer(self._papers.signer)
         disk = hardware.disk(card)
         self._notifier = Notifier()
-        self._papers = read_papers(configuration)
         recording_bps = tables.camera.bitrate_bps + (SOUND_BPS if self.microphone is not None else 0)
-        self.recorder = self._recorder(configuration, adoption, disk, state, recorder_wake, recording_bps)
+        self.recorder = self._recorder(configuration, adoption, disk, state, recorder_wake, recording_bps, hardware)
         self.board = Board(
             tables.wiring,
             policy.activation.initial_zone,
@@ -211,6 +220,7 @@ class Daemon:
         state: State,
         wake: Wake,
         recording_bps: int,
+        hardware: Hardware,
     ) -> Recorder:
         tables, papers = configuration.tables, self._papers
         in_force = adoption.in_force
@@ -226,10 +236,14 @@ class Daemon:
         documents = Documents(disk)
         documents.keep(layout.IDENTITY, layout.certificate_file, papers.certificate)
         documents.keep(layout.IDENTITY, layout.certificate_file, papers.provisioner)
+        if papers.media is not None:
+            documents.keep(layout.IDENTITY, layout.certificate_file, papers.media.certificate)
         documents.keep(layout.POLICY, layout.policy_file, bundle.document)
         documents.keep(layout.POLICY, layout.bundle_file, bundle.data)
         former, why_not = _former(disk, papers)
-        journal = Journal(disk, papers.signer, self.clock, tables.device.id, papers.provisioning, papers.key, former)
+        journal = Journal(disk, self._signer, self.clock, tables.device.id, papers.provisioning, papers.key, former)
+        for opened in _keys_opened(papers):
+            journal.add(opened)
         if why_not:
             log.warning("rotation: %s", why_not)
             journal.add(Fault(part="journal", present=True, at_us=self.clock.now_us(), detail=why_not[:200]))
@@ -264,7 +278,7 @@ class Daemon:
             ring=self.ring,
             clock=self.clock,
             wake=wake,
-            signer=papers.signer,
+            signer=self._signer,
             keys={papers.signer.certificate_sha256: papers.key}
             | ({former.certificate_sha256: former.key} if former is not None else {}),
             journal=journal,
@@ -284,7 +298,25 @@ class Daemon:
             full_below_bytes=full_below_bytes,
             period_us=tables.camera.period_us,
             tell=self._tell,
+            anchoring=self._anchoring(configuration, papers, disk, journal, hardware),
         )
+
+    def _anchoring(
+        self, configuration: Configuration, papers: Papers, disk: Disk, journal: Journal, hardware: Hardware
+    ) -> Anchoring | None:
+        """None where the configuration names no TPM that anchors, or the agency's statement has none."""
+        tpm, said = configuration.tables.identity.tpm, papers.statement.attestation
+        if tpm is None or tpm.attestation_key is None:
+            return None
+        if said is None:
+            raise ConfigurationError(
+                f"{configuration.path}: identity.tpm.attestation_key is set, and the agency's statement names no TPM; ask "
+                "the agency for one with --attestation, or take the key out"
+            )
+        from device.evidence.tpm_witness import TpmWitness
+
+        witness = hardware.witness(TpmWitness(configuration, said))
+        return Anchoring(disk, journal, witness, papers.key, said.began, self.clock, self._tell)
 
     def _tell(self, came: Input) -> None:
         """What the recorder has to say to the control loop, which is made after it."""
@@ -317,6 +349,8 @@ class Daemon:
         self.board.close()
         self._status_file.remove()
         self._notifier.close()
+        for signer in self._papers.signers:
+            signer.close()
 
     def _part_failed(self, part: Part, failure: Exception) -> None:
         """A part can't go on: end, so that systemd starts anew. The recorder, if it still can, closes what is open."""
@@ -396,6 +430,19 @@ def _audio_format(microphone: MicrophoneDriver | None) -> AudioFormat | None:
     return AudioFormat(
         sample_rate_hz=microphone.sample_rate_hz, channels=microphone.channels, config=microphone.extradata
     )
+
+
+def _keys_opened(papers: Papers) -> list[KeyOpened]:
+    """What the journal says of every key that this boot opened."""
+    return [
+        KeyOpened(
+            role=signer.role.name.lower(),
+            certificate_sha256=signer.certificate_sha256,
+            protection=signer.protection,
+            where=signer.where,
+        )
+        for signer in papers.signers
+    ]
 
 
 def _older_than_journal(version: int, journal_version: int) -> str:

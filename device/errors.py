@@ -27,6 +27,10 @@ class CannotPersist(BodycamError):
     """Storage failed now: keep what is in memory, show the fault, write to a new name."""
 
 
+class KeyUnreachable(CannotPersist):
+    """A private key can't sign now (a token unplugged): the same reaction, and the fault shown is the key's."""
+
+
 class CardFull(CannotPersist):
     """Storage has no room: close cleanly on the reserve, refuse new recordings, delete nothing."""
 

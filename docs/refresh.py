@@ -16,7 +16,7 @@ from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_ori
 
 import msgspec
 
-from device.config import Configuration
+from device.config import Configuration, read_configuration
 from device.errors import CannotPersist
 from device.evidence import layout
 from device.evidence.envelope import open_line
@@ -29,8 +29,9 @@ from device.policy.gestures import Told
 from device.policy.machine import TABLE
 from device.policy.model import Policy, parse_policy
 from device.policy.state import RESTING, Deadlines, Event, Explaining, Moment, Phase, State
-from hw_sim.agency import Agency
+from hw_sim.agency import Agency, Bench
 from hw_sim.disk import TwinDisk
+from hw_sim.tpm import TwinTpm
 from hw_sim.virtual import VirtualDevice
 from tests.alterations import CLASSES, expected, table
 from tests.benches import FIRST_PROFILE, make_bench, recordings
@@ -256,13 +257,27 @@ CONFIGURATION: Mapping[str, tuple[str, str]] = {
         "with less free than this no recording starts, and an open one closes on the reserve",
     ),
     "identity.certificate": ("path", "the device's certificate for the role ledger, DER"),
-    "identity.key": ("path", "its private key, PEM, not encrypted: development only"),
+    "identity.key": (
+        "–",
+        "its private key: a PEM file (development only), `pkcs11:…`, `tpm:0x81…` or `tpm:FILE`; see [provisioning](provisioning.md)",
+    ),
     "identity.provisioning": ("path", "the agency's signed statement about this device, one line"),
     "identity.provisioner": ("path", "the certificate of the one who signed the statement, DER"),
     "identity.rotation": (
         "path",
         "where this key took the place of another: what both signed; not needed without that",
     ),
+    "identity.media_certificate": ("path", "the device's certificate for the role media, DER"),
+    "identity.media_key": ("–", "where its private key is, as above"),
+    "identity.pkcs11.module": ("path", "the library of the token's maker, where the key's URI names none"),
+    "identity.pkcs11.token": ("–", "the token's label, where the key's URI names none"),
+    "identity.pkcs11.pin_file": ("path", "its first line is the token's PIN; only its owner may read it"),
+    "identity.tpm.tcti": ("–", "how to reach the TPM: a device, or the simulator `swtpm:host=…,port=…`"),
+    "identity.tpm.attestation_key": (
+        "–",
+        "`tpm:0x81…` or `tpm:FILE`: the key that certifies the counter; without it the journal is not anchored",
+    ),
+    "identity.tpm.counter": ("–", "the counter's NV index, in the owner's range"),
     "policy.bundle": ("path", "the policy that the agency offers, signed; it may be replaced while the daemon runs"),
     "policy.anchor": (
         "path",
@@ -350,10 +365,39 @@ def _configuration_type() -> type:
 
 def story(folder: Path) -> Iterator[Path]:
     """Play a day on the twin that makes every type of record; the cards it leaves."""
-    agency = Agency()
+    agency, tpm = Agency(), TwinTpm()
     first = make_bench(folder / "first", agency=agency, pre_event_s=2)
-    device = VirtualDevice(first)
+    anchor_by(first, agency, tpm)
+    device = VirtualDevice(first, make_witness=lambda _: tpm)
     device.boot()
+    _record_with_mishaps(device)
+    device.double()
+    device.run(3)
+    device.cut()
+    tpm.increment()
+    device.boot()
+    device.run(2)
+    store = Store(agency, first.card)
+    store.cosign()
+    store.give(recordings(first)[0].name)
+    device.run(5)
+    assert isinstance(device.hardware.the_disk, TwinDisk)
+    device.hardware.the_disk.full_at(FULL_BYTES)
+    device.run(5)
+    device.stop()
+    yield first.card
+    second = make_bench(folder / "second", agency=agency, device="BC-000002", pre_event_s=2)
+    shutil.rmtree(second.card)
+    shutil.copytree(first.card, second.card)
+    other = VirtualDevice(second)
+    other.boot()
+    other.run(2)
+    other.stop()
+    yield second.card
+
+
+def _record_with_mishaps(device: VirtualDevice) -> None:
+    """A recording with a pause, a mute, lost frames, a stepped clock and a failed write."""
     device.run(4)
     device.double()
     device.run(1)
@@ -378,27 +422,17 @@ def story(folder: Path) -> Iterator[Path]:
     device.run(2)
     device.confirmed_stop()
     device.until_idle()
-    device.double()
-    device.run(3)
-    device.cut()
-    device.boot()
-    device.run(2)
-    store = Store(agency, first.card)
-    store.cosign()
-    store.give(recordings(first)[0].name)
-    device.run(5)
-    device.hardware.the_disk.full_at(FULL_BYTES)
-    device.run(5)
-    device.stop()
-    yield first.card
-    second = make_bench(folder / "second", agency=agency, device="BC-000002", pre_event_s=2)
-    shutil.rmtree(second.card)
-    shutil.copytree(first.card, second.card)
-    other = VirtualDevice(second)
-    other.boot()
-    other.run(2)
-    other.stop()
-    yield second.card
+
+
+def anchor_by(bench: Bench, agency: Agency, tpm: TwinTpm) -> None:
+    """A bench whose journal this TPM anchors, as the agency's statement says."""
+    text = bench.config.read_text("utf-8")
+    table = '[identity.tpm]\nattestation_key = "tpm:0x81010002"\n\n[policy]'
+    bench.config.write_text(text.replace("[policy]", table), "utf-8")
+    certificate = (bench.root / "device" / "device.der").read_bytes()
+    device = read_configuration(bench.config).tables.device.id
+    statement = agency.provision(device, certificate, attestation=tpm.attestation)
+    (bench.root / "device" / "provisioning.jsonl").write_bytes(statement + b"\n")
 
 
 def examples() -> dict[str, str]:
@@ -429,6 +463,8 @@ def _printed(kind: str, payload: dict[str, Any]) -> str:
     if kind not in ("recording-opened", "provisioned"):
         header = set(Record.__struct_fields__)
         payload = {key: value for key, value in payload.items() if key not in header}
+    if len(payload.get("statement", "")) > _CUT_AGE:
+        payload["statement"] = payload["statement"][:_CUT_AGE]
     context = payload.get("context")
     if context is not None:
         context["age"] = context["age"][:_CUT_AGE]

@@ -18,8 +18,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from device.evidence import records
 from device.evidence.bundle import make_bundle
 from device.evidence.envelope import low_s, sign_line
-from device.evidence.identity import Role
-from device.evidence.records import Provisioned
+from device.evidence.identity import Role, device_subject
+from device.evidence.records import Attestation, Provisioned
 
 VALID_DAYS = 3650
 VIRTUAL_TIME_BEGINS = datetime(2026, 1, 1, tzinfo=UTC)
@@ -97,24 +97,40 @@ class Agency:
 
     def issue(self, common_name: str, role: Role, valid_days: int = VALID_DAYS) -> Issued:
         key = ec.generate_private_key(ec.SECP256R1())
+        return Issued(key, self.certify(common_name, role, key.public_key(), valid_days))
+
+    def certify(
+        self,
+        common_name: str,
+        role: Role,
+        key: ec.EllipticCurvePublicKey,
+        valid_days: int = VALID_DAYS,
+        protection: str = "file",
+    ) -> bytes:
+        """The certificate (DER) of a key that is elsewhere. `protection`: how a device's key is protected."""
+        of_device = role in (Role.LEDGER, Role.MEDIA)
+        subject = device_subject(common_name, protection) if of_device else _name(common_name)
         certificate = (
-            self._builder(common_name, key.public_key(), valid_days)
+            self._builder(subject, key, valid_days)
             .issuer_name(self.ca.subject)
             .add_extension(x509.ExtendedKeyUsage([role.oid]), critical=True)
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
             .sign(self._ca_key, hashes.SHA256())
         )
-        return Issued(key, certificate.public_bytes(serialization.Encoding.DER))
+        return certificate.public_bytes(serialization.Encoding.DER)
 
-    def provision(self, device: str, certificate: bytes) -> bytes:
+    def provision(
+        self, device: str, certificate: bytes, protection: str = "file", attestation: Attestation | None = None
+    ) -> bytes:
         """Line 0 of the device's journal, without its newline."""
         statement = Provisioned(
             format=records.FORMAT,
             device=device,
             agency=self.name,
             certificate_sha256=hashlib.sha256(certificate).hexdigest(),
-            key_protection="file",
+            key_protection=protection,
             utc=self._now.strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
+            attestation=attestation,
         )
         return sign_line(self.provisioner.signer, records.PROVISIONING_TYPE, records.encode(statement))
 
@@ -135,16 +151,16 @@ class Agency:
 
     def _self_signed(self) -> x509.Certificate:
         return (
-            self._builder(f"{self.name} CA", self._ca_key.public_key(), VALID_DAYS)
+            self._builder(_name(f"{self.name} CA"), self._ca_key.public_key(), VALID_DAYS)
             .issuer_name(_name(f"{self.name} CA"))
             .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
             .sign(self._ca_key, hashes.SHA256())
         )
 
-    def _builder(self, name: str, key: ec.EllipticCurvePublicKey, valid_days: int) -> x509.CertificateBuilder:
+    def _builder(self, subject: x509.Name, key: ec.EllipticCurvePublicKey, valid_days: int) -> x509.CertificateBuilder:
         return (
             x509.CertificateBuilder()
-            .subject_name(_name(name))
+            .subject_name(subject)
             .public_key(key)
             .serial_number(x509.random_serial_number())
             .not_valid_before(min(self._now - timedelta(days=1), VIRTUAL_TIME_BEGINS))

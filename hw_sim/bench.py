@@ -15,6 +15,7 @@ from device.daemon import STOP_SIGNALS, run_daemon
 from device.errors import ConfigurationError
 from hw_sim.hardware import Behaviour, TwinHardware
 from hw_sim.scenes import DrawnScene, FlatScene, Scene, VideoScene
+from hw_sim.signers import SlowSigner, wait_ms
 
 NO_LINE = "initial"
 """The zone that has no line of its own: the policy's initial one."""
@@ -27,7 +28,7 @@ lines: press BUTTON [MS] | double BUTTON | hold BUTTON MS   (BUTTON: record, fun
        stall | resume | drop FRAMES | unplug | replug | help"""
 
 
-def run_bench(config: Path, video: Path | None, drawn: str, behaviour: Behaviour) -> int:
+def run_bench(config: Path, video: Path | None, drawn: str, behaviour: Behaviour, signer_ms: int) -> int:
     """Run the daemon until a signal; its exit status. Standard input plays on the board and the parts."""
     hold_signals(STOP_SIGNALS)  # before there is another thread: one that does not hold them would end the process
     try:
@@ -36,7 +37,11 @@ def run_bench(config: Path, video: Path | None, drawn: str, behaviour: Behaviour
         print(f"bodycam-sim: {failure}", file=sys.stderr)
         return failure.daemon_exit_status
     hardware = TwinHardware(
-        BootClock(), wiring=configuration.tables.wiring, scene=scene_maker(video, drawn), behaviour=behaviour
+        BootClock(),
+        wiring=configuration.tables.wiring,
+        scene=scene_maker(video, drawn),
+        behaviour=behaviour,
+        make_signer=lambda signer: SlowSigner(signer, lambda: wait_ms(signer_ms)) if signer_ms else signer,
     )
     if sys.stdin.isatty():
         print(f"{configuration.tables.device.id}: type help; Ctrl-C ends", file=sys.stderr)

@@ -41,6 +41,14 @@ def _parser() -> argparse.ArgumentParser:
     daemon.add_argument("--config", type=Path, required=True, metavar="FILE", help="bodycam.toml")
     daemon.set_defaults(run=_daemon)
     daemon.add_argument("--scene", choices=("drawn", "flat"), default="drawn", help="flat: no OpenCV is loaded")
+    daemon.add_argument(
+        "--signer-ms",
+        type=int,
+        choices=range(10_001),
+        default=0,
+        metavar="MS",
+        help="each signature takes so long (0–10000)",
+    )
     for parser_of_hardware in (demo, daemon):
         parser_of_hardware.add_argument("--video", type=Path, metavar="FILE", help="a video as the scene, looped")
         parser_of_hardware.add_argument(
@@ -58,7 +66,7 @@ def _demo(options: argparse.Namespace) -> int:
 def _daemon(options: argparse.Namespace) -> int:
     from hw_sim.bench import run_bench
 
-    return run_bench(options.config, options.video, options.scene, options.behaviour)
+    return run_bench(options.config, options.video, options.scene, options.behaviour, options.signer_ms)
 
 
 if __name__ == "__main__":

@@ -45,25 +45,34 @@ class Scheduler:
         self._clock = clock
         self._parts = list(parts)
         self._due_us = [clock.now_us()] * len(self._parts)
+        self._running: set[int] = set()
 
     def run_until(self, end_us: int, done: Callable[[], bool] = lambda: False) -> None:
         """Run every part up to and including `end_us`, or until `done()` after some instant."""
         while not done():
             self._run_instant()
-            next_us = min([*self._due_us, NEVER_US])
+            next_us = min([NEVER_US, *(due for index, due in enumerate(self._due_us) if index not in self._running)])
+            next_us = max(next_us, self._clock.now_us())
             if next_us > end_us:
-                self._clock.move_to(end_us)
+                self._clock.move_to(max(end_us, self._clock.now_us()))
                 return
-            self._clock.move_to(max(next_us, self._clock.now_us()))
+            self._clock.move_to(next_us)
+
+    def let_pass(self, delay_us: int) -> None:
+        """From within a part: so much time passes while it works, in which all others run, as threads would."""
+        self.run_until(self._clock.now_us() + delay_us)
 
     def _run_instant(self) -> None:
-        now_us = self._clock.now_us()
+        began_us = self._clock.now_us()
         for _ in range(MAX_ROUNDS_AT_ONE_INSTANT):
             ran = False
             for index, (part, wake) in enumerate(self._parts):
-                if wake.take() or self._due_us[index] <= now_us:
+                now_us = self._clock.now_us()
+                if index not in self._running and (wake.take() or self._due_us[index] <= now_us):
+                    self._running.add(index)
                     self._due_us[index] = part.run_once(now_us)
+                    self._running.remove(index)
                     ran = True
-            if not ran:
+            if not ran or self._clock.now_us() != began_us:
                 return
-        raise AssertionError(f"parts keep waking each other at {now_us} µs")
+        raise AssertionError(f"parts keep waking each other at {self._clock.now_us()} µs")

@@ -12,7 +12,9 @@ from gpiozero.pins.mock import MockFactory
 
 from device.clock import Clock, Part, Wake
 from device.config import Camera, Wiring
+from device.evidence.anchoring import Witness
 from device.evidence.disk import Disk
+from device.evidence.envelope import Signer
 from hw_sim.board import Thumb
 from hw_sim.camera import PreEncodedCamera, TwinCamera
 from hw_sim.disk import TwinDisk
@@ -44,6 +46,8 @@ class TwinHardware:
         behaviour: Behaviour = "v4l2",
         memory_bytes: int = ZERO_2W_BYTES,
         make_disk: Callable[[Path], Disk] = TwinDisk,
+        make_signer: Callable[[Signer], Signer] = lambda signer: signer,
+        make_witness: Callable[[Witness], Witness] = lambda witness: witness,
     ) -> None:
         self.clock = clock
         self.memory_bytes = memory_bytes
@@ -51,6 +55,8 @@ class TwinHardware:
         self._make_camera = make_camera
         self._behaviour: Behaviour = behaviour
         self._make_disk = make_disk
+        self._make_signer = make_signer
+        self._make_witness = make_witness
         self._factory = MockFactory()
         self._wake = Wake()
         self.thumb = Thumb(self._factory, wiring or Wiring(), clock, self._wake, positions=positions)
@@ -88,6 +94,12 @@ class TwinHardware:
     def disk(self, root: Path) -> Disk:
         self.the_disk = self._make_disk(root)
         return self.the_disk
+
+    def signer(self, signer: Signer) -> Signer:
+        return self._make_signer(signer)
+
+    def witness(self, witness: Witness) -> Witness:
+        return self._make_witness(witness)
 
     def parts(self) -> Sequence[tuple[Part, Wake]]:
         sound = self.the_microphone.parts if self.the_microphone is not None else []

@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING
 from device.clock import Part, Wake
 from device.config import Camera, read_configuration
 from device.daemon import Daemon
+from device.evidence.anchoring import Witness
 from device.evidence.disk import Disk
 from hw_sim.agency import Bench
 from hw_sim.clock import Scheduler, VirtualClock
 from hw_sim.disk import TwinDisk
 from hw_sim.hardware import AnyCamera, Behaviour, TwinHardware
+from hw_sim.signers import SlowSigner
 
 if TYPE_CHECKING:
     from hw_sim.scenes import Scene
@@ -26,7 +28,7 @@ STOP_LIMIT_S = 30
 
 
 class VirtualDevice:
-    """One device on a bench. `entropy_seed` makes the names of recordings the same every time."""
+    """One device on a bench. `signer_ms`: how long each signature takes; only the part that signs waits for it."""
 
     def __init__(
         self,
@@ -36,6 +38,8 @@ class VirtualDevice:
         scene: "Callable[[Camera], Scene] | None" = None,
         make_camera: Callable[[VirtualClock, Camera], AnyCamera] | None = None,
         make_disk: Callable[[Path], Disk] = TwinDisk,
+        signer_ms: int = 0,
+        make_witness: Callable[[Witness], Witness] = lambda witness: witness,
     ) -> None:
         self.bench = bench
         self.clock = VirtualClock("boot-0")
@@ -44,10 +48,12 @@ class VirtualDevice:
         self._scene = scene
         self._make_camera = make_camera
         self._make_disk = make_disk
+        self._signer_us = signer_ms * 1000
+        self._make_witness = make_witness
         self._positions: dict[str, bool] = {}
         self.hardware: TwinHardware
         self.daemon: Daemon
-        self._scheduler: Scheduler
+        self._scheduler: Scheduler | None = None
 
     def boot(self, extra: list[tuple[Part, Wake]] | None = None) -> None:
         """Power on: build the daemon on what is on the card."""
@@ -55,6 +61,7 @@ class VirtualDevice:
         self.clock.boot_id = f"boot-{self.boots}"
         configuration = read_configuration(self.bench.config)
         make_camera = self._make_camera
+        self._scheduler = None
         self.hardware = TwinHardware(
             self.clock,
             wiring=configuration.tables.wiring,
@@ -63,12 +70,22 @@ class VirtualDevice:
             make_camera=None if make_camera is None else lambda settings: make_camera(self.clock, settings),
             behaviour=self._behaviour,
             make_disk=self._make_disk,
+            make_signer=lambda signer: SlowSigner(signer, self._let_pass) if self._signer_us else signer,
+            make_witness=self._make_witness,
         )
         self.daemon = Daemon(configuration, self.hardware)
         self._scheduler = Scheduler(self.clock, [*self.daemon.parts, *(extra or [])])
 
     def run(self, seconds: float, done: Callable[[], bool] = lambda: False) -> None:
+        assert self._scheduler is not None, "it has booted"
         self._scheduler.run_until(self.clock.now_us() + round(seconds * SECOND_US), done)
+
+    def _let_pass(self) -> None:
+        """The time of one signature. While the daemon is being built nothing else runs yet."""
+        if self._scheduler is not None:
+            self._scheduler.let_pass(self._signer_us)
+        else:
+            self.clock.move_to(self.clock.now_us() + self._signer_us)
 
     def stop(self) -> None:
         """SIGTERM: what is open closes, the journal gets its last line."""

@@ -12,6 +12,7 @@ import pytest
 from device.policy import machine
 from device.policy.model import Policy
 from device.policy.state import Event, Result, State
+from tests.tokens import SimulatedTpm, make_token, simulated_tpm, write_pin
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 IN_CI = os.environ.get("CI") == "true"
@@ -29,6 +30,22 @@ def _want(there: bool, message: str) -> None:
     """What CI lacks is a failure; on a laptop the test is skipped with a word."""
     if not there:
         (pytest.fail if IN_CI else pytest.skip)(message)
+
+
+@pytest.fixture(scope="session")
+def token(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of this process's one PKCS#11 token; its PIN is in the file `pin`."""
+    folder = tmp_path_factory.mktemp("softhsm")
+    make_token(folder)
+    write_pin(folder / "pin")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def tpm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SimulatedTpm]:
+    """A TPM that is on while a module's tests run."""
+    with simulated_tpm(tmp_path_factory.mktemp("swtpm")) as simulated:
+        yield simulated
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -6,7 +6,7 @@ by line, for the readers: the good lines from its beginning, and what stands aft
 """
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Generic, TypeVar
 
 import msgspec
@@ -14,7 +14,6 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from device.clock import Clock, Wall
 from device.errors import EvidenceError
-from device.evidence import records
 from device.evidence.envelope import (
     MAX_LINE_BYTES,
     SignedLine,
@@ -25,7 +24,7 @@ from device.evidence.envelope import (
     verify_line,
 )
 from device.evidence.reading import Beginning
-from device.evidence.records import ClockQuality, Line, Record, Torn
+from device.evidence.records import RECORD_TYPE, ClockQuality, Line, Record, Torn
 from device.evidence.tree import MerkleTree
 
 _R = TypeVar("_R", bound=Record)
@@ -59,27 +58,41 @@ class Chain:
         self._durable = -1
         self.tree = MerkleTree()
 
-    def next_line(self, record: _R) -> bytes:
+    def next_line(self, record: Record) -> bytes:
         """Sign `record` as the chain's next line; returned with its newline. The chain has then moved on."""
+        return self.next_lines([record])
+
+    def next_lines(self, records: Sequence[Record]) -> bytes:
+        """The same for several, one after the other. `CannotPersist` when one can't be signed: the chain has then not
+        moved, and what was signed is forgotten."""
+        seq, prev = self.seq, self.prev
+        lines: list[bytes] = []
+        payloads: list[bytes] = []
+        for record in records:
+            payloads.append(self._payload(record, seq, prev))
+            lines.append(sign_line(self._signer, RECORD_TYPE, payloads[-1]))
+            seq, prev = seq + 1, line_digest(lines[-1])
+        for payload in payloads:
+            self.tree.append(payload)
+        self.seq, self.prev = seq, prev
+        return b"".join(line + b"\n" for line in lines)
+
+    def _payload(self, record: Record, seq: int, prev: str) -> bytes:
         wall = self._clock.wall()
-        complete = msgspec.structs.replace(
-            record,
-            device=self._device,
-            stream=self.stream,
-            seq=self.seq,
-            prev=self.prev,
-            durable=self._durable,
-            boot=self._clock.boot_id,
-            boot_us=self._clock.now_us(),
-            utc=utc_text(wall.utc_us),
-            clock=clock_quality(wall),
+        return msgspec.json.encode(
+            msgspec.structs.replace(
+                record,
+                device=self._device,
+                stream=self.stream,
+                seq=seq,
+                prev=prev,
+                durable=self._durable,
+                boot=self._clock.boot_id,
+                boot_us=self._clock.now_us(),
+                utc=utc_text(wall.utc_us),
+                clock=clock_quality(wall),
+            )
         )
-        payload = msgspec.json.encode(complete)
-        line = sign_line(self._signer, records.RECORD_TYPE, payload)
-        self.tree.append(payload)
-        self.seq += 1
-        self.prev = line_digest(line)
-        return line + b"\n"
 
     def mark_durable(self) -> None:
         """Every line made so far is on the card to stay."""
@@ -224,7 +237,7 @@ def never_whole(data: bytes) -> bool:
 
 def checked(signed: SignedLine, key: ec.EllipticCurvePublicKey, decode: Callable[[bytes], _R]) -> _R:
     """The record of a single line that this key signed; `EvidenceError` otherwise. Its place is not looked at."""
-    if signed.payload_type != records.RECORD_TYPE:
+    if signed.payload_type != RECORD_TYPE:
         raise EvidenceError(f"payload type {signed.payload_type!r} where a record belongs")
     if not verify_line(signed, key):
         raise EvidenceError("the signature is not by the key of this device")

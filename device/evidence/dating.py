@@ -98,7 +98,7 @@ def dating(history: History, kept: Kept, anchors: Anchors) -> Dating:
     found = Dating()
     for sha256, record in history.anchors:
         place = history.places.get(sha256)
-        if place is not None and record.kind in KINDS:
+        if place is not None and isinstance(record, Anchor) and record.kind in KINDS:
             _take(history, found, place, record, anchors)
     devices = {epoch.statement.device for epoch in history.epochs}
     for sha256, receipt in kept.good.items():

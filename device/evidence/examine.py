@@ -17,7 +17,15 @@ from device.evidence.chain import ReadLine
 from device.evidence.dating import NO_BOUNDS, Bounds
 from device.evidence.envelope import MAX_LINE_BYTES, open_line
 from device.evidence.files import look_at, look_at_unnamed
-from device.evidence.identity import Role, common_name, p256_key, parse_utc, why_not_trusted
+from device.evidence.identity import (
+    Role,
+    common_name,
+    key_protection,
+    p256_key,
+    parse_utc,
+    protection_said,
+    why_not_trusted,
+)
 from device.evidence.reading import LinesOf, real_folder
 from device.evidence.records import (
     AudioSpan,
@@ -156,7 +164,8 @@ def judge_signer(given: Given, found: Found, opened: RecordingOpened, bounds: Bo
         return "not-trusted", why
     judged = "judged at the anchored time" if at != claimed else "judged at the claimed time"
     judged = "not judged, as the clock was not set" if at is None else judged
-    said = f"{opened.device}, under the given anchor; validity {judged}"
+    protected = protection_said(key_protection(certificate))
+    said = f"{opened.device}, under the given anchor; validity {judged}; {protected}"
     return "trusted", f"{said}; {counts_still}" if counts_still else said
 
 

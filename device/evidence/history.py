@@ -17,7 +17,7 @@ from device.errors import EvidenceError
 from device.evidence import layout, records
 from device.evidence.documents import Identities, why_not_policy, why_not_signed
 from device.evidence.envelope import MAX_LINE_BYTES, SignedLine, open_line
-from device.evidence.identity import Role, common_name, p256_key, parse_utc, why_not_trusted
+from device.evidence.identity import Role, common_name, key_protection, p256_key, parse_utc, why_not_trusted
 from device.evidence.journal import MAX_EPOCH_BYTES, walk_epoch
 from device.evidence.kept import Epoch, KeptLines, Place, Places
 from device.evidence.reading import LinesOf, names_in
@@ -25,6 +25,7 @@ from device.evidence.records import (
     Anchor,
     Boot,
     ForeignCard,
+    HistoryLost,
     PreviousEpoch,
     Provisioned,
     Receipted,
@@ -56,7 +57,7 @@ class History(msgspec.Struct):
     by_certificate: dict[str, dict[str, Told]] = msgspec.field(default_factory=dict)
     rotations: Rotations = msgspec.field(default_factory=Rotations)
     handed_over: dict[tuple[str, str], HandedOver] = msgspec.field(default_factory=dict)
-    anchors: list[tuple[str, Anchor]] = msgspec.field(default_factory=list)
+    anchors: list[tuple[str, Anchor | HistoryLost]] = msgspec.field(default_factory=list)
 
     @property
     def present(self) -> bool:
@@ -252,6 +253,11 @@ class _Reader:
         named = common_name(owner.certificate)
         if named != owner.statement.device:
             return f"the certificate names {named}, the agency's statement {owner.statement.device}"
+        protected, said = key_protection(owner.certificate), owner.statement.key_protection
+        if protected != said:
+            return (
+                f"the certificate says that its key is protected by {protected or 'nothing'}, the statement by {said}"
+            )
         return why_not_trusted(owner.certificate, Role.LEDGER, self._anchors, None)
 
     def _boot(self, epoch: Epoch) -> None:
@@ -360,7 +366,7 @@ class _Reader:
             self.history.recorded = self.history.recorded or isinstance(record, Step)
             if isinstance(record, Receipted | Released):
                 self._hand_over(epoch, record)
-            elif isinstance(record, Anchor):
+            elif isinstance(record, Anchor | HistoryLost):
                 self.history.anchors.append((line.sha256, record))
             if not isinstance(record, RecordingBegun | RecordingHead | RecordingEnded):
                 continue

@@ -20,6 +20,9 @@ from device.evidence.envelope import low_s
 # Object identifiers under 2.25, which needs no registration (ITU-T X.667): the number is a random UUID's.
 _ARC = "2.25.187305437622463283520264083462110937601"
 MAX_PEM_BYTES = 256 * 1024
+PROTECTIONS = {"file": "file (development only)", "token": "token", "tpm": "tpm"}
+"""Where a device's key may be, and how a reader says it."""
+_PROTECTION = "key protection: "
 
 _NOT_READABLE = (
     ValueError,
@@ -50,7 +53,7 @@ class FileSigner:
     """A private key in a PEM file. For a device: development only; its certificate says so."""
 
     def __init__(self, key_path: Path, certificate: bytes) -> None:
-        key = _private_key(key_path)
+        key = private_key(key_path)
         if key.public_key() != p256_key(load_certificate(certificate)):
             raise ConfigurationError(
                 f"{key_path}: this is not the key of the certificate; name the two that belong together"
@@ -85,21 +88,21 @@ def p256_key(certificate: x509.Certificate) -> ec.EllipticCurvePublicKey:
     return key
 
 
-def load_anchors(path: Path) -> tuple[x509.Certificate, ...]:
-    """The certificates in a PEM file; `UsageError` when there is none that may issue others."""
+def load_anchors(path: Path, option: str = "--trust") -> tuple[x509.Certificate, ...]:
+    """The certificates in a PEM file; `UsageError` when there is none that may issue others. `option` names the file."""
     try:
         with path.open("rb") as file:
             pem = file.read(MAX_PEM_BYTES + 1)
     except OSError as failure:
-        raise UsageError(f"--trust {path}: {failure.strerror}; give the agency's CA certificate in PEM") from failure
+        raise UsageError(f"{option} {path}: {failure.strerror}; give the agency's CA certificate in PEM") from failure
     if len(pem) > MAX_PEM_BYTES:
-        raise UsageError(f"--trust {path}: more than {MAX_PEM_BYTES} bytes; give the agency's CA certificate in PEM")
+        raise UsageError(f"{option} {path}: more than {MAX_PEM_BYTES} bytes; give the agency's CA certificate in PEM")
     try:
         certificates = tuple(x509.load_pem_x509_certificates(pem))
     except ValueError as failure:
-        raise UsageError(f"--trust {path}: it holds no PEM; give the agency's CA certificate in PEM") from failure
+        raise UsageError(f"{option} {path}: it holds no PEM; give the agency's CA certificate in PEM") from failure
     if not any(map(_may_issue, certificates)):
-        raise UsageError(f"--trust {path}: no certificate in it is a CA's; give the agency's CA certificate in PEM")
+        raise UsageError(f"{option} {path}: no certificate in it is a CA's; give the agency's CA certificate in PEM")
     return certificates
 
 
@@ -134,6 +137,28 @@ def common_name(certificate: x509.Certificate) -> str:
     return str(names[0].value) if names else "(no name)"
 
 
+def device_subject(device: str, protection: str) -> x509.Name:
+    """Of a device's certificate: its name, and how its key is protected."""
+    return x509.Name(
+        [
+            x509.NameAttribute(x509.NameOID.ORGANIZATIONAL_UNIT_NAME, f"{_PROTECTION}{protection}"),
+            x509.NameAttribute(x509.NameOID.COMMON_NAME, device),
+        ]
+    )
+
+
+def key_protection(certificate: x509.Certificate) -> str:
+    """How the certificate says that the key is protected: file, token, tpm; "" when it doesn't say it."""
+    units = certificate.subject.get_attributes_for_oid(x509.NameOID.ORGANIZATIONAL_UNIT_NAME)
+    said = [str(unit.value) for unit in units if str(unit.value).startswith(_PROTECTION)]
+    word = said[0].removeprefix(_PROTECTION) if len(said) == 1 else ""
+    return word if word in PROTECTIONS else ""
+
+
+def protection_said(protection: str) -> str:
+    return "key protected by: " + PROTECTIONS.get(protection, "not known; neither certificate nor statement says it")
+
+
 def parse_utc(text: str) -> datetime | None:
     """A record's `utc`; None when it names no moment (month 13)."""
     try:
@@ -158,7 +183,7 @@ def _may_issue(anchor: x509.Certificate) -> bool:
         return False
 
 
-def _private_key(path: Path) -> ec.EllipticCurvePrivateKey:
+def private_key(path: Path) -> ec.EllipticCurvePrivateKey:
     try:
         key = serialization.load_pem_private_key(path.read_bytes()[:MAX_PEM_BYTES], password=None)
     except OSError as failure:

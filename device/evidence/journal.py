@@ -109,13 +109,14 @@ class Journal:
         self._pending.append(record)
 
     def sync(self) -> None:
-        """Make every record taken so far durable. Raises `CannotPersist` when not even a new epoch can be begun; the
-        records are then still pending."""
+        """Make every record taken so far durable. Raises `CannotPersist` when they can't be signed now, or not even a new
+        epoch can be begun; the records are then still pending."""
         if not self._pending:
             return
         if self._file is not None:
+            lines = self._chain.next_lines(self._pending)
             try:
-                self._file.append(b"".join([self._chain.next_line(record) for record in self._pending]))
+                self._file.append(lines)
                 self._file.sync()
             except CannotPersist as failure:
                 self.add(Fault(part="journal", present=True, at_us=self._clock.now_us(), detail=str(failure)[-200:]))
@@ -168,10 +169,11 @@ class Journal:
             (1, line_digest(self._provisioning)) if follows is None else (follows.last.seq + 1, follows.last.sha256)
         )
         chain = Chain(self._signer, self._clock, self._device, name, seq, prev)
-        lines = [chain.next_line(record) for record in (boot, *self._pending)]
+        lines = chain.next_lines([boot, *self._pending])
         file = self._disk.create(layout.epoch_file(name))
         try:
-            file.append(b"".join([self._provisioning + b"\n"] * (follows is None or rotation is not None) + lines))
+            begins = follows is None or rotation is not None
+            file.append((self._provisioning + b"\n" if begins else b"") + lines)
             file.sync()
             self._disk.sync_folder(layout.JOURNAL)
         except CannotPersist:

@@ -12,9 +12,10 @@ from collections.abc import Callable
 import msgspec
 
 from device.clock import NEVER_US, Clock, Latch, Wake
-from device.errors import CannotPersist, CardFull, EvidenceError
+from device.errors import CannotPersist, CardFull, EvidenceError, KeyUnreachable
 from device.evidence import layout
 from device.evidence.adoption import InForce
+from device.evidence.anchoring import Anchoring
 from device.evidence.custody import Custody, CustodyOrder
 from device.evidence.disk import Disk
 from device.evidence.envelope import Signer
@@ -180,6 +181,7 @@ class Recorder:
         full_below_bytes: int,
         period_us: int,
         tell: Callable[[Input], None],
+        anchoring: Anchoring | None = None,
         entropy: Callable[[int], bytes] = secrets.token_bytes,
     ) -> None:
         self._disk = disk
@@ -198,6 +200,7 @@ class Recorder:
         self._full_below_bytes = full_below_bytes
         self._period_us = period_us
         self._tell = tell
+        self._anchoring = anchoring
         self._entropy = entropy
         self._orders: deque[Order] = deque()
         self._recordings: list[Recording] = []
@@ -210,7 +213,7 @@ class Recorder:
         self._custody_retry_us = 0
         self._space_due_us = 0
         self._ready = True
-        self._storage_fault = False
+        self._card_faults: set[str] = set()
         self._end_reason: str | None = None
         self._end_said = False
         self._ended = False
@@ -257,6 +260,7 @@ class Recorder:
         if journaled:
             self._recover_one(now_us)
             self._keep_custody(now_us)
+            self._anchor(now_us)
         self._end_if_done(now_us)
         self.turned_us = now_us
         return self._next_wake_us(now_us)
@@ -265,6 +269,8 @@ class Recorder:
         """Nothing is open and the end was asked for: the journal's last line says so."""
         if self._end_reason is None or self._recordings or self._orders:
             return
+        if self._anchors_wait and self._journal_retry_us == 0:
+            return
         if not self._end_said:
             self._journal.add(Stopped(reason=self._end_reason))
             self._end_said = True
@@ -272,6 +278,27 @@ class Recorder:
         if not self._journal.has_pending:
             self._ended = True
             self.ended_latch.set()
+
+    # -- anchors ----------------------------------------------------------------------------------------------------
+
+    def ask_anchor(self, at: str) -> None:
+        """The TPM's word on the journal is wanted: `boot`, `opening`, `close`, `dock`. Recorder thread."""
+        if self._anchoring is not None:
+            self._anchoring.ask(at)
+
+    @property
+    def _anchors_wait(self) -> bool:
+        return self._anchoring is not None and self._anchoring.waits
+
+    def _anchor(self, now_us: int) -> None:
+        """One a run, when no order waits: the frames that came meanwhile are written first."""
+        if self._anchoring is None or not self._anchors_wait or self._orders:
+            return
+        try:
+            self._anchoring.anchor(now_us, self._sync_journal)
+        except CannotPersist as failure:
+            self._card_refused(failure, now_us)
+            self._journal_retry_us = now_us + RETRY_US
 
     # -- orders -----------------------------------------------------------------------------------------------------
 
@@ -517,6 +544,7 @@ class Recorder:
             self._journal.add(RecordingHead(recording=writer.name, head=writer.head))
         else:
             self._journal.add(RecordingBegun(recording=writer.name, first=writer.first_line))
+            self.ask_anchor("opening")
             self._sync_journal()
 
     def _finish(self, recording: Recording, writer: RecordingWriter, close: CloseOrder) -> None:
@@ -531,14 +559,15 @@ class Recorder:
     def _confirm_end(self, recording: Recording, how: str) -> None:
         """A recording has ended when the journal holds its last line."""
         self._sync_journal()
+        self.ask_anchor("close")
         self._drop(recording, how)
 
     def _continue_in_another(self, recording: Recording, writer: RecordingWriter, now_us: int) -> None:
         """The encoder's parameter sets changed: this recording closes, and a new one goes on where it ended."""
-        recording.segmenter.changed_sets = False
         if writer.head is not None:
             writer.close("continued", now_us, [], None)
             self._journal.add(RecordingEnded(recording=writer.name, head=writer.head, how="closed"))
+        recording.segmenter.changed_sets = False
         self._succeed(recording, writer)
 
     def _abandon(self, recording: Recording, detail: str) -> None:
@@ -620,14 +649,17 @@ class Recorder:
         if isinstance(failure, CardFull):
             self._close_on_reserve(now_us)
             self._reserve.release()
-        if not self._storage_fault:
-            self._storage_fault = True
-            self._tell(FaultChanged(at_us=now_us, part="storage", present=True))
+        part = "key" if isinstance(failure, KeyUnreachable) else "storage"
+        if part not in self._card_faults:
+            self._card_faults.add(part)
+            self._tell(FaultChanged(at_us=now_us, part=part, present=True))
+            if part == "key":
+                self._journal.add(Fault(part=part, present=True, at_us=now_us, detail=str(failure)[:200]))
 
     def _storage_works(self, now_us: int) -> None:
-        if self._storage_fault:
-            self._storage_fault = False
-            self._tell(FaultChanged(at_us=now_us, part="storage", present=False))
+        for part in sorted(self._card_faults):
+            self._tell(FaultChanged(at_us=now_us, part=part, present=False))
+        self._card_faults.clear()
 
     def _recover_one(self, now_us: int) -> None:
         """One unfinished recording a run, when there is nothing more pressing."""
@@ -670,6 +702,8 @@ class Recorder:
             return NEVER_US
         waits = bool(self._orders) and isinstance(self._orders[0], PolicyOrder)
         if not waits and (self._orders or (self._to_recover and self._end_reason is None)):
+            return now_us
+        if self._anchors_wait and not self._orders and not self._journal_retry_us:
             return now_us
         soonest = self._space_due_us
         if waits:

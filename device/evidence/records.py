@@ -319,10 +319,19 @@ class PreviousEpoch(Plain, frozen=True):
     torn: Torn | None
 
 
+class Attestation(Plain, frozen=True):
+    """The TPM that anchors this device's journal: the key that certifies (a public key in DER), its counter by the
+    SHA-256 of what that is, and the number at which the counter began."""
+
+    key: Base64
+    counter: Digest
+    began: Count
+
+
 class Provisioned(
     msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="type", tag="provisioned"
 ):
-    """Line 0 of a journal, signed by the agency: this device, this certificate, this agency."""
+    """Line 0 of a journal, signed by the agency: this device, this certificate, this agency. `attestation` null: no TPM."""
 
     format: str
     device: Name
@@ -330,6 +339,7 @@ class Provisioned(
     certificate_sha256: Digest
     key_protection: Word
     utc: Utc
+    attestation: Attestation | None = None
 
 
 class Rotation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="type", tag="rotation"):
@@ -357,6 +367,15 @@ class Boot(Record, frozen=True, tag="boot"):
     software: Software
     context: SealedContext | None
     rotation: Base64 | None = None
+
+
+class KeyOpened(Record, frozen=True, tag="key-opened"):
+    """A private key was opened at this boot. `protection`: file, token, tpm; `where`: what kind of place, no secret."""
+
+    role: Word
+    certificate_sha256: Digest
+    protection: Word
+    where: Word
 
 
 class Step(Record, frozen=True, tag="step"):
@@ -433,6 +452,15 @@ class Released(Record, frozen=True, tag="released"):
     size: Count
 
 
+class HistoryLost(Record, frozen=True, tag="history-lost"):
+    """The TPM counted anchors that this journal does not hold. `known`: the last line that is anchored here, and `had` the
+    counter then (null: none is); `counter`: what the TPM counts to now."""
+
+    known: Line | None
+    had: Count | None
+    counter: Count
+
+
 class Stopped(Record, frozen=True, tag="stopped"):
     """The daemon ended as asked; nothing follows in this epoch."""
 
@@ -457,6 +485,7 @@ LedgerRecord = (
 )
 JournalRecord = (
     Boot
+    | KeyOpened
     | Step
     | RecordingBegun
     | RecordingHead
@@ -465,6 +494,7 @@ JournalRecord = (
     | ClockStep
     | Fault
     | Anchor
+    | HistoryLost
     | Receipted
     | Released
     | Stopped

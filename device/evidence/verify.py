@@ -24,6 +24,7 @@ from device.evidence.identity import parse_utc
 from device.evidence.kept_receipts import read_kept
 from device.evidence.reading import names_in, real_folder, regular_size
 from device.evidence.revocation import NONE_REVOKED, Revocations
+from device.evidence.tpm_anchors import Anchored, judge_tpm_anchors
 from device.evidence.verdicts import (
     EXIT_INTACT,
     WORDS,
@@ -120,6 +121,7 @@ class _Examination:
         self._identities: Identities
         self._history: History
         self._dating: Dating
+        self._by_tpm: Anchored
         self._given: Given
         self._listing: list[Finding]
         self._judged: dict[str, RecordingVerdict] = {}
@@ -164,6 +166,7 @@ class _Examination:
             self._history = read_history(self._card, self._identities, self._anchors, self._revoked, whole=False)
             kept = read_kept(self._card, self._anchors)
             self._dating = dating(self._history, kept, self._anchors)
+            self._by_tpm = judge_tpm_anchors(self._history)
             if len(self._history.places) == lines:
                 return
             self._given = Given(
@@ -220,7 +223,7 @@ class _Examination:
 
     def _of_history(self) -> Iterator[Finding]:
         """What is known of the journal's own end does not bear on one recording, whose end it holds or does not hold."""
-        for finding in self._history.findings:
+        for finding in (*self._history.findings, *self._by_tpm.findings):
             alone = self._only is not None and finding.question == "extent"
             yield _as_note(finding) if alone else finding
         if self._only is None and not self._history.present:
@@ -267,7 +270,7 @@ class _Examination:
             return f"history anchored up to line {place.line.seq} ({place.epoch.boot.device}) by {head.said}"
         seen = self._dating.newest
         if head is not None or seen is None:
-            return "history not anchored"
+            return self._by_tpm.said or "history not anchored"
         what = f"up to line {seen.seq} by the agency's {seen.word} of {seen.utc}"
         return f"history anchored {what}; what came after is not"
 

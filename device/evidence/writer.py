@@ -106,6 +106,7 @@ class RecordingWriter:
         self._attempts: dict[int, int] = {}
         self._left_over: list[FileNumber] = []
         self._totals = Totals(segments=0, frames=0, packets=0, size=0)
+        self._ending = False
         self._stages: list[tuple[int, str]] = [(0, "pre"), (opening.trigger_us, "live")]
         self.first_line: Line | None = None
         self.head: Line | None = None
@@ -121,8 +122,8 @@ class RecordingWriter:
     def write_group(self, cuts: list[Cut], notes: list[Record]) -> None:
         """Make these cuts durable, then one record that names them, after the gaps in them and before `notes`.
 
-        Raises `CannotPersist` when a segment could not be made durable (call again: new names are taken), and
-        `LedgerBrokenError` when the ledger could not be written.
+        Raises `CannotPersist` when a segment could not be made durable, or the record not be signed (call again: new names
+        are taken), and `LedgerBrokenError` when the ledger could not be written.
         """
         first_group = self._ledger is None
         segments: list[Segment] = []
@@ -133,6 +134,12 @@ class RecordingWriter:
             for n, cut in enumerate(cuts, self._next_n):
                 segments.append(self._write_segment(n, cut, files))
             self._make_durable(files, everything=first_group or len(files) > 1)
+            left_over = tuple(self._left_over[:LEFT_OVER_LIMIT])
+            records: list[Record] = [self._opened(), *notes] if first_group else list(notes)
+            records += [_gap(missing) for cut in cuts for missing in cut.missing]
+            records += [LeftOver(files=left_over)] if left_over else []
+            records += [Segments(segments=tuple(segments))] if segments else []
+            lines = self._chain.next_lines(records)
         except CannotPersist as failure:
             for file in files:
                 abandon(file)
@@ -144,35 +151,33 @@ class RecordingWriter:
                 self._attempts[n] = attempt + 1
             raise
         self._next_n += len(cuts)
-        records: list[Record] = [self._opened(), *notes] if first_group else list(notes)
-        records += [_gap(missing) for cut in cuts for missing in cut.missing]
-        if self._left_over:
-            records.append(LeftOver(files=tuple(self._left_over[:LEFT_OVER_LIMIT])))
-            del self._left_over[:LEFT_OVER_LIMIT]
-        if segments:
-            records.append(Segments(segments=tuple(segments)))
+        del self._left_over[: len(left_over)]
         self._count(segments)
-        self.write_records(records)
+        self._append(lines)
 
     def write_records(self, records: list[Record]) -> None:
-        """Sign the records, append their lines and make them durable."""
-        if not records:
-            return
+        """Sign the records, append their lines and make them durable. `CannotPersist` when they can't be signed now: nothing
+        has changed; call again."""
+        if records:
+            self._append(self._chain.next_lines(records))
+
+    def _append(self, lines: bytes) -> None:
         assert self._ledger is not None, "a ledger begins with the first group"
         try:
-            lines = [self._chain.next_line(record) for record in records]
-            self._ledger.append(b"".join(lines))
+            self._ledger.append(lines)
             self._ledger.sync()
         except CannotPersist as failure:
             raise LedgerBrokenError(str(failure)) from failure
         self._chain.mark_durable()
         self.head = self._chain.head
         if self.first_line is None:
-            self.first_line = Line(stream=self.name, seq=0, sha256=line_digest(lines[0][:-1]))
+            self.first_line = Line(stream=self.name, seq=0, sha256=line_digest(lines.partition(b"\n")[0]))
 
     def close(self, how: str, end_us: int, missing: list[Missing], context: SealedContext | None) -> None:
-        """The last lines. The root is over every record before `recording-closed`."""
-        self.write_records([_gap(gap) for gap in missing])
+        """The last lines. The root is over every record before `recording-closed`. Raises as `write_records` does."""
+        if not self._ending:
+            self.write_records([_gap(gap) for gap in missing])
+            self._ending = True
         tree = Tree(size=self._chain.tree.size, root=self._chain.tree.root())
         self.write_records([RecordingClosed(how=how, end_us=end_us, totals=self._totals, tree=tree, context=context)])
         assert self._ledger is not None, "a ledger that was written on is open"
