@@ -41,6 +41,7 @@ class Room(Protocol):
     def releasing(self) -> bool: ...
 
     short_bytes: int
+    durable: set[str]
 
 
 class Spool:
@@ -175,7 +176,8 @@ class Spool:
         """Release the recording whose receipt is the oldest. One that can't be proven any more is passed over."""
         for sha256, receipt in holdings.receipts.items():
             name = f"{sha256}.receipt"
-            if receipt.recording in holdings.released or name in self._unproven:
+            waits = sha256 not in self._room.durable
+            if waits or receipt.recording in holdings.released or name in self._unproven:
                 continue
             try:
                 proof = prove(self._ours, sha256, receipt)

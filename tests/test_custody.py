@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from device.errors import CannotPersist
 from device.evidence import layout
 from device.evidence.identity import Role
 from device.evidence.receipts import MAX_RECEIPT_BYTES, make_receipt
@@ -388,14 +389,38 @@ def test_room_for_the_policys_hours_is_made_before_a_shift(dock: Dock) -> None:
 def test_the_journal_says_it_before_the_first_file_goes(dock: Dock) -> None:
     dock.store.give(dock.names[0])
     dock.soon()
-    dock.disk.log.clear()
+    said: list[list[str]] = []
+
+    def look(operation: str, path: str) -> None:
+        if operation == "remove" and path.startswith(layout.EVIDENCE):
+            said.append([record.recording for record in dock.said(Released)])
+
+    dock.disk.before = look
     dock.room(SMALL)
     dock.soon()
-    log = list(dock.disk.log)
-    first = log.index(next(entry for entry in log if entry[0] == "remove" and entry[1].startswith(layout.EVIDENCE)))
-    before = [entry for entry in log[:first] if entry[1].startswith(layout.JOURNAL)]
-    assert [kind for kind, _ in before][-2:] == ["append", "sync_file"]
-    assert sum(kind == "remove" for kind, _ in log) == dock.said(Released)[0].files
+    assert said == [[dock.names[0]]] * dock.said(Released)[0].files
+
+
+def test_a_card_that_refuses_a_receipts_line_hides_no_release(dock: Dock) -> None:
+    """The line waits in the journal; a recording begins, and room is wanted: that release is said all the same."""
+    dock.store.give(dock.names[0])
+    dock.soon()
+    dock.store.give(dock.names[1])
+    dock.disk.fail_next("append", CannotPersist, count=1000, path_contains=layout.JOURNAL)
+    dock.device.run(3)
+    dock.device.double()
+    dock.disk._failures.clear()
+    dock.room(24_000_000)
+    dock.soon()
+    assert dock.files(dock.names[0]) == [layout.LEDGER]
+    assert [record.recording for record in dock.said(Released)] == dock.names[:1]
+    dock.device.confirmed_stop()
+    dock.device.until_idle()
+    dock.soon()
+    dock.device.stop()
+    assert [record.recording for record in dock.said(Receipted)] == dock.names[:2]
+    verdict = verified(dock.bench)
+    assert verdict.exit_status == 0, shown(verdict)
 
 
 def test_an_open_recording_goes_on_over_room_that_is_made_meanwhile(dock: Dock) -> None:

@@ -67,8 +67,8 @@ CustodyOrder = HandedIn | DurableOrder | ReleaseOrder
 class Custody:
     """`recording_bps`: what an hour of recording takes. `least_bytes`: without so much room no recording starts.
 
-    `short_bytes` is how much room is wanted and not there, `releasing` whether some is being made: read by the spool's
-    thread, which then proves what may go.
+    `short_bytes` is how much room is wanted and not there, `releasing` whether some is being made, `durable` the receipts
+    that the journal holds, durably: read by the spool's thread, which then proves what may go.
     """
 
     def __init__(
@@ -89,8 +89,8 @@ class Custody:
         self._orders: deque[CustodyOrder] = deque()
         self._handed_in: deque[HandedIn] = deque()
         self._releases: deque[ReleaseOrder] = deque()
-        self._said: Record | None = None
-        self._durable: set[str] = set()
+        self._said: list[CustodyOrder] = []
+        self.durable: set[str] = set()
         self._room_bytes = 0
         self.short_bytes = 0
         self.want_hours(storage_hours)
@@ -121,7 +121,7 @@ class Custody:
 
     def _sort(self, order: CustodyOrder) -> None:
         if isinstance(order, DurableOrder):
-            self._durable |= order.receipts
+            self.durable |= order.receipts
         elif isinstance(order, ReleaseOrder):
             self._releases.append(order)
         else:
@@ -131,7 +131,8 @@ class Custody:
         """Do one thing of those that there are. Raises `CannotPersist` when the card refuses; calling again goes on where it stopped."""
         if self._handed_in and not recording:
             self._keep(self._handed_in[0], sync_journal)
-            self._handed_in.popleft()
+            done = self._handed_in.popleft()
+            self._said = [order for order in self._said if order is not done]
         elif self._releases and self._release(self._releases[0], sync_journal):
             self._releases.popleft()
 
@@ -140,24 +141,24 @@ class Custody:
             self._documents.keep(layout.RECEIPTS, layout.receipt_file, order.data)
             receipt = order.receipt
             said = Receipted(recording=receipt.recording, head=receipt.ledger_head, receipt_sha256=order.sha256)
-            self._say(said, sync_journal)
-            self._durable.add(order.sha256)
+            self._say(order, said, sync_journal)
+            self.durable.add(order.sha256)
         elif isinstance(order, AnchorOrder):
-            self._say(as_record(order.data, order.statement, self._journal.durable), sync_journal)
+            self._say(order, as_record(order.data, order.statement, self._journal.durable), sync_journal)
         remove_handed_in(self._disk, order.name)
-        self._said = None
 
-    def _say(self, record: Record, sync_journal: Callable[[], None]) -> None:
-        """The journal says it once; durable on return. After a failure the line still waits there."""
-        if self._said is None:
-            self._said = record
+    def _say(self, order: CustodyOrder, record: Record, sync_journal: Callable[[], None]) -> None:
+        """The journal says it once for an order, however often it is tried; durable on return. After a failure the line
+        still waits there, and another order may come between."""
+        if not any(said is order for said in self._said):
+            self._said.append(order)
             self._journal.add(record)
         sync_journal()
 
     def _release(self, order: ReleaseOrder, sync_journal: Callable[[], None]) -> bool:
         """True when all of it is gone, durably."""
         proof = order.proof
-        assert proof.receipt_sha256 in self._durable, "nothing goes before its receipt is journaled and durable (E7)"
+        assert proof.receipt_sha256 in self.durable, "nothing goes before its receipt is journaled and durable (E7)"
         if not order.begun:
             said = Released(
                 recording=proof.recording,
@@ -165,8 +166,8 @@ class Custody:
                 files=len(proof.files),
                 size=proof.size,
             )
-            self._say(said, sync_journal)
-            self._said = None
+            self._say(order, said, sync_journal)
+            self._said = [other for other in self._said if other is not order]
             order = self._releases[0] = msgspec.structs.replace(order, begun=True)
         return remove_released(self._disk, proof, REMOVED_AT_ONCE)
 

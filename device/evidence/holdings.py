@@ -170,7 +170,7 @@ def check_in_journal(ours: Ours, head: Line) -> None:
 
 
 def _position(head: Line) -> tuple[int, int]:
-    return int(head.stream), head.seq
+    return layout.epoch_number(f"{head.stream}.jsonl") or 0, head.seq
 
 
 def prove(ours: Ours, sha256: str, receipt: Receipt) -> Proof:

@@ -709,7 +709,7 @@ class Recorder:
         if waits:
             soonest = min(soonest, max(self._policy_retry_us, now_us + POLL_US))
         if self._end_reason is None and self._custody.has_work(recording=bool(self._recordings)):
-            soonest = min(soonest, max(now_us, self._custody_retry_us))
+            soonest = min(soonest, max(now_us, self._custody_retry_us, self._journal_retry_us))
         if self._journal.has_pending:
             due_us = self._journal_retry_us or min(self._pending_since_us, now_us) + JOURNAL_SYNC_US
             soonest = min(soonest, due_us)
