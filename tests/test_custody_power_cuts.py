@@ -8,12 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from device.errors import CannotPersist
 from device.evidence import layout
 from device.evidence.identity import load_anchors
 from device.evidence.receipts import Receipt, read_receipt
 from device.evidence.records import Anchor, Receipted, Released
 from hw_sim.agency import Bench
-from hw_sim.disk import PowerCut
+from hw_sim.disk import Operation, PowerCut
 from tests.benches import segments_of, shown, verified
 from tests.docks import Dock, Template
 from tests.stores import hand_in
@@ -21,7 +22,9 @@ from tests.stores import hand_in
 SEED = int(os.environ.get("BODYCAM_SEED", "1"))
 SAMPLE = 20
 SEQUENCES = 4
+DEEDS = ("record", "receipt", "receipt", "bad", "fill", "fill", "run", "cut", "refuse", "receipt-while-recording")
 SMALL = 1_000_000
+REFUSABLE: tuple[Operation, ...] = ("append", "sync_file", "sync_folder", "create", "remove")
 
 
 @pytest.fixture(scope="module")
@@ -130,13 +133,13 @@ def _go_on(dock: Dock, said: str) -> None:
 
 @pytest.mark.parametrize("n", range(SEQUENCES))
 def test_whatever_happens_what_is_missing_has_a_receipt(tmp_path: Path, template: Template, n: int) -> None:
-    """Recordings, good and bad receipts, a card that fills, cuts at any operation: in any order."""
+    """Recordings, good and bad receipts, a card that fills or refuses, cuts at any operation: in any order."""
     draw = random.Random(f"custody {SEED} {n}")
     dock = template.dock(tmp_path / "bench")
     done: list[str] = []
     receipted: set[str] = set()
     for _ in range(14):
-        done.append(draw.choice(["record", "receipt", "receipt", "bad", "fill", "fill", "run", "cut"]))
+        done.append(draw.choice(DEEDS))
         try:
             _do(dock, done[-1], draw, receipted)
         except PowerCut:
@@ -160,6 +163,18 @@ def _do(dock: Dock, what: str, draw: random.Random, receipted: set[str]) -> None
         _give(dock, draw, receipted)
     elif what == "bad":
         hand_in(dock.bench.card, draw.randbytes(draw.randrange(300)), draw.choice(["receipt", "anchor"]))
+    elif what == "refuse":
+        operation = draw.choice(REFUSABLE)
+        dock.disk.fail_next(operation, CannotPersist, count=draw.randrange(1, 12))
+    elif what == "receipt-while-recording":
+        dock.room(100_000_000)
+        dock.device.run(1)
+        dock.device.double()
+        _give(dock, draw, receipted)
+        dock.room(24_000_000)
+        dock.device.run(4)
+        dock.device.confirmed_stop()
+        dock.device.until_idle()
     elif what in ("fill", "cut"):
         if what == "cut":
             _give(dock, draw, receipted)
