@@ -36,5 +36,5 @@ def as_released(found: Found, extent: tuple[Extent, str]) -> tuple[Extent, str]:
     if found.release is None or found.release.receipt is None or not found.released:
         return extent
     receipt = found.release.receipt
-    said = f"{extent[1]}; released to {receipt.agency} on {receipt.utc} under the receipt {found.release.sha256}"
+    said = f"{extent[1]}; released to {receipt.agency} on {receipt.utc} under the receipt {found.release.sha256[:16]}…"
     return "released" if extent[0] == "closed" else extent[0], f"{said}: {found.released} files are not here"
