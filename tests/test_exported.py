@@ -242,6 +242,12 @@ def test_the_first_bad_second_has_a_wall_time(bench: Bench, whole: bytes, tmp_pa
     assert verdict.verified_segments == 46
 
 
+def test_an_edit_list_is_named(bench: Bench, whole: bytes, tmp_path: Path) -> None:
+    """Even if a device that lies had signed it: the digest is not what finds it."""
+    verdict = judged_export(bench, tmp_path / "out.mp4", ALTERED["an edit list"][0](whole))
+    assert any("it has an edit list" in finding for finding in content_findings(verdict))
+
+
 def test_a_manifest_right_after_ftyp_is_accounted_for(bench: Bench, whole: bytes, tmp_path: Path) -> None:
     for manifest in (box(b"uuid", MANIFEST_BOX + b"m" * 99), wide_box(b"uuid", MANIFEST_BOX + b"m" * 99)):
         verdict = judged_export(bench, tmp_path / "out.mp4", after_ftyp(whole, manifest))
@@ -477,6 +483,13 @@ def test_an_open_recording_is_exported_whole_and_is_open(cut: Bench, tmp_path: P
     )
     with pytest.raises(UsageError, match="no signed end"):
         exported(cut, recordings(cut)[0], tmp_path / "part.mp4", seconds(1, 2))
+
+
+def test_nothing_may_follow_the_lines_of_an_open_recording(cut: Bench, tmp_path: Path) -> None:
+    pieces = take_apart(exported(cut, recordings(cut)[0], tmp_path / "out.mp4"))
+    pieces.member("ledger.jsonl", pieces.contents.members["ledger.jsonl"] + b"more")
+    verdict = judged_export(cut, tmp_path / "out.mp4", pieces.whole())
+    assert verdict.exit_status == 1, said(verdict)
 
 
 def test_a_recovered_recording_carries_its_recovery(recovered: Bench, tmp_path: Path) -> None:
