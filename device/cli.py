@@ -69,7 +69,7 @@ def _parser(*, lean: bool = False) -> argparse.ArgumentParser:
         type=Path,
         nargs="+",
         metavar="PATH",
-        help="a card, a recording's folder on one, an exported MP4, or its access record",
+        help="a card, a recording's folder on one, an exported MP4, its access record, or any MP4 with signatures in it",
     )
     verify.add_argument("--trust", type=Path, required=True, metavar="CA.pem", help="the agency's CA certificate")
     verify.add_argument("--identity", type=Path, metavar="KEY", help="also open and decode, with this age identity")
@@ -158,8 +158,15 @@ def _status(options: argparse.Namespace) -> int:
 
 
 def _verify(options: argparse.Namespace) -> int:
+    from device.clip_reader import is_clip, show_clips
+    from device.export_reader import is_proof
     from device.readers import Asked, show_verification
 
+    clips = [path for path in options.paths if is_clip(path) and not is_proof(path)]
+    if clips and len(clips) < len(options.paths):
+        raise UsageError(f"{clips[0]} is a video file with no evidence of ours in it: verify such files by themselves")
+    if clips:
+        return show_clips(clips, options.trust, _unfit_for_clips(options), as_json=options.json)
     if options.report is not None:
         _not_on_a_card(options.report, "--report")
     asked = Asked(
@@ -173,6 +180,17 @@ def _verify(options: argparse.Namespace) -> int:
         force=options.force,
     )
     return show_verification(asked, as_json=options.json)
+
+
+def _unfit_for_clips(options: argparse.Namespace) -> str:
+    """The first option that means nothing for a file with signatures in its video alone."""
+    given = {
+        "--identity": options.identity,
+        "--head": options.head,
+        "--revoked": options.revoked,
+        "--report": options.report,
+    }
+    return next((name for name, value in given.items() if value is not None), "")
 
 
 def _not_on_a_card(output: Path, key: str) -> None:

@@ -69,8 +69,8 @@ class Tpm(_Table, frozen=True):
 class Identity(_Table, frozen=True):
     """The device's certificate (DER), where its key is (a PEM file, for development; `pkcs11:…`, a URI as RFC 7512 has it;
     `tpm:0x81…` or `tpm:FILE`, a handle or a key blob), the agency's provisioning statement (one line), and the certificate
-    of the agency's provisioner (DER). `media_…`: the same of the key that signs the stream. `rotation`: where this key took
-    the place of another, the statement that both keys signed."""
+    of the agency's provisioner (DER). `media_…`: the same of the key that signs within the video; without both, video is not
+    media signed. `rotation`: where this key took the place of another, the statement that both keys signed."""
 
     certificate: _Path
     key: _Path
@@ -238,6 +238,7 @@ def read_configuration(path: Path) -> Configuration:
     except DocumentError as failure:
         raise ConfigurationError(f"{path}: {failure}") from failure
     configuration = Configuration(path=path, tables=tables, sha256=hashlib.sha256(document).hexdigest())
+    _check_media_key(configuration)
     _check_pins(configuration)
     _check_chatter(configuration)
     return configuration
@@ -282,6 +283,17 @@ def _check_ring_holds(configuration: Configuration, policy: Policy) -> None:
             f"{configuration.path}: ring.cap_mib is {configuration.tables.ring.cap_mib}: {seconds} s at "
             f"{camera.bitrate_bps} bit/s (pre-event, one segment, and a stall of {STALL_S} s) need at least "
             f"{-(-needed // MIB)}; raise ring.cap_mib or lower camera.bitrate_bps"
+        )
+
+
+def _check_media_key(configuration: Configuration) -> None:
+    """A key and its certificate, or neither."""
+    identity = configuration.tables.identity
+    if (identity.media_key is None) != (identity.media_certificate is None):
+        there, missing = ("key", "certificate") if identity.media_key is not None else ("certificate", "key")
+        raise ConfigurationError(
+            f"{configuration.path}: identity.media_{there} is given and identity.media_{missing} is not; give both, or "
+            "neither for video that is not media signed"
         )
 
 

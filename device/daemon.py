@@ -10,36 +10,37 @@ import os
 import secrets
 import signal
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
-from typing import Protocol
 
 from cryptography.x509 import Certificate
 
-from device.clock import Clock, Latch, Part, Runner, Wake, hold_signals, wait_for_signal
-from device.config import Camera, Configuration, check_memory, read_configuration
+from device.clock import Latch, Part, Runner, Wake, hold_signals, wait_for_signal
+from device.config import Configuration, check_memory, read_configuration
 from device.control import Control, capture_flags
-from device.controls.board import Board, PinFactory
+from device.controls.board import Board
 from device.errors import BodycamError, CardFull, ConfigurationError, EvidenceError
 from device.evidence import layout
 from device.evidence.adoption import Adoption
-from device.evidence.anchoring import Anchoring, Witness
+from device.evidence.anchoring import Anchoring
 from device.evidence.custody import Custody
 from device.evidence.disk import Disk
 from device.evidence.envelope import Signer
 from device.evidence.holdings import whose
 from device.evidence.identity import load_anchors, load_certificate
 from device.evidence.journal import Journal
-from device.evidence.papers import Papers, read_papers
+from device.evidence.media_signing import MediaSigner, media_signer
+from device.evidence.papers import Papers, keys_opened, read_papers
 from device.evidence.recorder import CloseAllOrder, Recorder, state_facts
-from device.evidence.records import Boot, Fault, KeyOpened, Software
+from device.evidence.records import Boot, Fault, Software
 from device.evidence.rotation import Former, find_former
 from device.evidence.store import Documents, Reserve, free_for_start, make_folders
 from device.evidence.writer import Facts
 from device.expiry import Expiry
 from device.hand_ins import HandIns
+from device.hardware import Hardware, MicrophoneDriver
 from device.media.fmp4 import AudioFormat
 from device.media.ring import Ring
 from device.media.sink import EncoderSink
@@ -59,63 +60,6 @@ SOUND_BPS = 64_000
 MAX_IDENTITY_BYTES = 256 * 1024
 
 log = logging.getLogger("bodycam")
-
-
-class CameraDriver(Protocol):
-    """What the daemon needs of a camera. `first_timestamp_us`: the boot time at which its encoder counts zero."""
-
-    def first_timestamp_us(self) -> int: ...
-
-    def start(self, sink: EncoderSink) -> None: ...
-
-    def stop(self) -> None: ...
-
-    def force_keyframe(self) -> None: ...
-
-
-class MicrophoneDriver(Protocol):
-    """AAC packets. `extradata` is the AudioSpecificConfig."""
-
-    @property
-    def extradata(self) -> bytes: ...
-
-    @property
-    def sample_rate_hz(self) -> int: ...
-
-    @property
-    def channels(self) -> int: ...
-
-    def first_timestamp_us(self) -> int: ...
-
-    def start(self, sink: EncoderSink) -> None: ...
-
-    def stop(self) -> None: ...
-
-
-class Hardware(Protocol):
-    """Where the parts come from: a Pi, or the twin. `parts` are what the hardware wants run beside the daemon's own."""
-
-    @property
-    def clock(self) -> Clock: ...
-
-    @property
-    def memory_bytes(self) -> int: ...
-
-    def camera(self, settings: Camera) -> CameraDriver: ...
-
-    def microphone(self) -> MicrophoneDriver: ...
-
-    def pin_factory(self) -> PinFactory: ...
-
-    def disk(self, root: Path) -> Disk: ...
-
-    def signer(self, signer: Signer) -> Signer:
-        """An opened key as the daemon is to use it: the key itself, or a twin's that takes its time."""
-
-    def witness(self, witness: Witness) -> Witness:
-        """The same of the TPM that anchors the journal."""
-
-    def parts(self) -> Sequence[tuple[Part, Wake]]: ...
 
 
 class Daemon:
@@ -147,6 +91,7 @@ class Daemon:
             self.microphone.start(EncoderSink(self.ring, self.microphone.first_timestamp_us))
         self._papers = read_papers(configuration)
         self._signer = hardware.signer(self._papers.signer)
+        self._media_key = None if self._papers.media is None else hardware.signer(self._papers.media.signer)
         disk = hardware.disk(card)
         self._notifier = Notifier()
         recording_bps = tables.camera.bitrate_bps + (SOUND_BPS if self.microphone is not None else 0)
@@ -199,6 +144,8 @@ class Daemon:
             "device": load_certificate(papers.certificate),
             "provisioner": load_certificate(papers.provisioner),
         }
+        if papers.media is not None:
+            own["media"] = load_certificate(papers.media.certificate)
 
         def in_use() -> dict[str, Certificate]:
             return own | {"policy": adoption.in_force.bundle.certificate}
@@ -242,7 +189,7 @@ class Daemon:
         documents.keep(layout.POLICY, layout.bundle_file, bundle.data)
         former, why_not = _former(disk, papers)
         journal = Journal(disk, self._signer, self.clock, tables.device.id, papers.provisioning, papers.key, former)
-        for opened in _keys_opened(papers):
+        for opened in keys_opened(papers):
             journal.add(opened)
         if why_not:
             log.warning("rotation: %s", why_not)
@@ -291,6 +238,7 @@ class Daemon:
                 software=software,
                 settings_sha256=configuration.settings_sha256,
                 audio=_audio_format(self.microphone),
+                media=_media(papers, self._media_key, tables.device.id, software.version),
             ),
             documents=documents,
             custody=self._custody,
@@ -432,17 +380,10 @@ def _audio_format(microphone: MicrophoneDriver | None) -> AudioFormat | None:
     )
 
 
-def _keys_opened(papers: Papers) -> list[KeyOpened]:
-    """What the journal says of every key that this boot opened."""
-    return [
-        KeyOpened(
-            role=signer.role.name.lower(),
-            certificate_sha256=signer.certificate_sha256,
-            protection=signer.protection,
-            where=signer.where,
-        )
-        for signer in papers.signers
-    ]
+def _media(papers: Papers, signer: Signer | None, device: str, version: str) -> MediaSigner | None:
+    if papers.media is None or signer is None:
+        return None
+    return media_signer(signer, papers.media.certificate, device, version)
 
 
 def _older_than_journal(version: int, journal_version: int) -> str:

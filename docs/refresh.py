@@ -267,8 +267,11 @@ CONFIGURATION: Mapping[str, tuple[str, str]] = {
         "path",
         "where this key took the place of another: what both signed; not needed without that",
     ),
-    "identity.media_certificate": ("path", "the device's certificate for the role media, DER"),
-    "identity.media_key": ("–", "where its private key is, as above"),
+    "identity.media_certificate": (
+        "path",
+        "the device's certificate for signing within the pictures, DER; with `media_key`, or neither",
+    ),
+    "identity.media_key": ("–", "where its private key is, as above; without both, pictures are not media signed"),
     "identity.pkcs11.module": ("path", "the library of the token's maker, where the key's URI names none"),
     "identity.pkcs11.token": ("–", "the token's label, where the key's URI names none"),
     "identity.pkcs11.pin_file": ("path", "its first line is the token's PIN; only its owner may read it"),

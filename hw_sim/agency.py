@@ -253,7 +253,7 @@ def lay_out_bench(
     bench = Bench(root)
     for folder in (root / "agency", root / "device", bench.card):
         folder.mkdir(parents=True)
-    ledger = agency.issue(device, Role.LEDGER)
+    ledger, media = agency.issue(device, Role.LEDGER), agency.issue(device, Role.MEDIA)
     bench.trust.write_bytes(agency.ca_pem())
     _write_private(bench.footage_identity, f"{agency.footage}\n".encode())
     _write_private(bench.context_identity, f"{agency.context}\n".encode())
@@ -266,6 +266,8 @@ def lay_out_bench(
         certificate.write_bytes(signer.certificate)
     _write_private(root / "device" / "device.key", ledger.key_pem)
     (root / "device" / "device.der").write_bytes(ledger.certificate)
+    _write_private(root / "device" / "media.key", media.key_pem)
+    (root / "device" / "media.der").write_bytes(media.certificate)
     (root / "device" / "provisioner.der").write_bytes(agency.provisioner.certificate)
     (root / "device" / "provisioning.jsonl").write_bytes(agency.provision(device, ledger.certificate) + b"\n")
     bench.anchor.write_bytes(agency.ca_pem())
@@ -279,7 +281,8 @@ def _configuration(agency: Agency, device: str, tables: dict[str, dict[str, int 
         f'[device]\nid = "{device}"\n\n'
         f'[card]\npath = "../card"\n{_lines(tables.get("card", {}))}\n'
         '[identity]\ncertificate = "device.der"\nkey = "device.key"\n'
-        'provisioning = "provisioning.jsonl"\nprovisioner = "provisioner.der"\n\n'
+        'provisioning = "provisioning.jsonl"\nprovisioner = "provisioner.der"\n'
+        'media_certificate = "media.der"\nmedia_key = "media.key"\n\n'
         '[policy]\nbundle = "policy.bundle"\nanchor = "agency-ca.pem"\nkept = "policy-kept.bundle"\n\n'
         f'[recipients]\nfootage = ["{agency.footage_recipient}"]\ncontext = ["{agency.context_recipient}"]\n\n'
         '[service]\nstatus_file = "status.json"\n\n'

@@ -301,6 +301,8 @@ class Scribe:
             RecordingOpened(
                 journal=head,
                 certificate_sha256=self._signer.certificate_sha256,
+                media_certificate_sha256=None,
+                media_utc_us=None,
                 policy=self._boot.policy,
                 software=self._boot.software,
                 trigger=opened.trigger,

@@ -101,7 +101,7 @@ def read_carried(contents: Contents, anchors: Anchors, revoked: Revocations) -> 
     carried.signer = judge_signer(given, found, opened)
     if opened.prev != opened.journal.sha256:
         found.altered(f"{container.LEDGER}, line 0", "it does not start from the journal line that it names")
-    used = {opened.certificate_sha256} | _journal(carried, contents, certificate)
+    used = {opened.certificate_sha256, opened.media_certificate_sha256} | _journal(carried, contents, certificate)
     _policy(carried, contents)
     for sha256 in sorted(set(certificates) - used):
         found.altered(sha256, "a certificate that nothing in the file needs: it was added")

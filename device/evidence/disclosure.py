@@ -117,6 +117,8 @@ class _Gathering:
         everything = part.segments_in([line.record for line in self._chain.lines])
         members: dict[str, bytes] = {}
         certificates = {self._opened.certificate_sha256}
+        if self._opened.media_certificate_sha256 is not None:
+            certificates.add(self._opened.media_certificate_sha256)
         recovery = self._recovery()
         if recovery is not None:
             members[container.RECOVERY] = recovery + b"\n"

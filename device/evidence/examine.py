@@ -5,6 +5,7 @@ line's own links, then line by line every file that a line names, while workers 
 """
 
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 
 from cryptography import x509
@@ -12,6 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from device.errors import EvidenceError
 from device.evidence import ending, layout, records
+from device.evidence.answering import conclude
 from device.evidence.case import Found, Given, Ledger
 from device.evidence.chain import ReadLine
 from device.evidence.dating import NO_BOUNDS, Bounds
@@ -43,15 +45,11 @@ from device.evidence.records import (
 from device.evidence.recovery import MAX_SEGMENT_BYTES, ledger_lines, walk_ledger
 from device.evidence.release import as_released, release_of
 from device.evidence.verdicts import (
-    Answers,
-    Content,
     Extent,
     Finding,
     Read,
     RecordingVerdict,
     Signed,
-    first_bad_of,
-    when_said,
 )
 
 MAX_INIT_BYTES = 1024 * 1024
@@ -158,7 +156,7 @@ def judge_signer(given: Given, found: Found, opened: RecordingOpened, bounds: Bo
     if not why and common_name(certificate) != opened.device:
         why = f"its certificate names {common_name(certificate)}, its records {opened.device}"
     revoked, counts_still = given.revoked.judge(certificate, at, bounds.proven_by)
-    why = why or revoked
+    why = why or revoked or _why_not_media(given, opened, at, bounds)
     if why:
         found.findings.append(Finding(question="signer", place=layout.LEDGER, what=why))
         return "not-trusted", why
@@ -167,6 +165,21 @@ def judge_signer(given: Given, found: Found, opened: RecordingOpened, bounds: Bo
     protected = protection_said(key_protection(certificate))
     said = f"{opened.device}, under the given anchor; validity {judged}; {protected}"
     return "trusted", f"{said}; {counts_still}" if counts_still else said
+
+
+def _why_not_media(given: Given, opened: RecordingOpened, at: datetime | None, bounds: Bounds) -> str:
+    """Why the key that the ledger names for the signatures within the video does not count; "" when it does, or when
+    the video is not media signed."""
+    if opened.media_certificate_sha256 is None:
+        return ""
+    certificate = given.identities.certificates.get(opened.media_certificate_sha256)
+    if certificate is None:
+        return f"media signing: {layout.certificate_file(opened.media_certificate_sha256)} is missing or damaged"
+    why = why_not_trusted(certificate, Role.MEDIA, given.anchors, at)
+    if not why and common_name(certificate) != opened.device:
+        why = f"its certificate names {common_name(certificate)}, the records {opened.device}"
+    why = why or given.revoked.judge(certificate, at, bounds.proven_by)[0]
+    return why and f"media signing: {why}"
 
 
 def _beginning(given: Given, found: Found, opened: RecordingOpened) -> None:
@@ -321,85 +334,3 @@ def _read(given: Given, found: Found, ledger: Ledger) -> tuple[Read, str]:
     if problems:
         return "wrong-key" if problems[0].question == "key" else "not-opened", problems[0].what
     return "opened", "opened and decoded: every frame that the ledger counts is there, at its time"
-
-
-def _content_said(found: Found) -> str:
-    if found.first_bad is None and found.released:
-        here = f"{found.verified} of {found.segments} segments are still here, as they were signed"
-        here = here if found.verified else "none of its segments is here"
-        return f"released: {here}; the ledger is whole, and is the one that the agency's receipt names"
-    if found.first_bad is None:
-        return f"all {found.verified} segments are as they were signed" if found.segments else "there is no segment"
-    first = found.first_bad
-    when = when_said(first.utc, first.offset_s)
-    when = f" (first at {when})" if when else ""
-    good = f"{found.verified} of {found.segments} segments are as they were signed"
-    return f"{first.place}: {first.what}{when}; {good}"
-
-
-def _time_said(found: Found, bounds: Bounds) -> str:
-    if found.opened is None:
-        return "unknown"
-    clock = found.opened.clock
-    quality = f"synchronised by {clock.source}, within {clock.error_us} µs" if clock.synchronised else "NOT set"
-    stepped = f", and was set {found.clock_steps} times while it recorded" if found.clock_steps else ""
-    claimed = f"{found.opened.utc}; its clock was {quality}{stepped}"
-    anchored = [f"not {when} {seen.utc} ({seen.word})" for when, seen in bounds.words()]
-    if not anchored:
-        return f"claimed by the device, not anchored: {claimed}"
-    return f"anchored by the agency: {', '.join(anchored)}; claimed by the device: {claimed}"
-
-
-def _content(found: Found) -> Content:
-    if found.altered_at_all:
-        return "altered"
-    return "released" if found.released else "matches"
-
-
-def conclude(
-    found: Found,
-    signer: tuple[Signed, str],
-    extent: tuple[Extent, str],
-    read: tuple[Read, str],
-    bounds: Bounds = NO_BOUNDS,
-) -> RecordingVerdict:
-    """The answers, and the facts of the ledger, once everything was looked at."""
-    opened, first = found.opened, found.first_video
-    answers = Answers(
-        content=_content(found),
-        content_said=_content_said(found),
-        signer=signer[0],
-        signer_said=signer[1],
-        extent=extent[0],
-        extent_said=extent[1],
-        time_said=_time_said(found, bounds),
-        read=read[0],
-        read_said=read[1],
-    )
-    return RecordingVerdict(
-        recording=found.name,
-        device=opened.device if opened else "",
-        verdict=answers.verdict,
-        exit_status=answers.exit_status,
-        answers=answers,
-        findings=tuple(found.findings),
-        trigger=opened.trigger if opened else "",
-        opened_utc=opened.utc if opened else "",
-        pre_event_mode=opened.pre_event.mode if opened else "",
-        pre_event_asked_us=opened.pre_event.asked_us if opened else 0,
-        pre_event_had_us=opened.pre_event.had_us if opened else 0,
-        seconds=round((found.last_video.to_us - first.from_us) / 1e6, 3) if first and found.last_video else 0.0,
-        first_frame=first.first if first else 0,
-        frames=found.frames,
-        packets=found.packets,
-        segments=found.segments,
-        verified_segments=found.verified,
-        unproven_files=found.unproven,
-        missing=found.missing,
-        continues=opened.continues if opened else None,
-        findings_beyond=found.beyond,
-        first_bad=first_bad_of(found.name, found.first_bad),
-        ledger_sha256=found.ledger_sha256,
-        tree_root=found.tree_root,
-        size=found.size,
-    )

@@ -13,10 +13,11 @@ import msgspec
 
 from device.errors import EvidenceError
 from device.evidence import container, part
+from device.evidence.answering import conclude
 from device.evidence.bundle import Anchors
 from device.evidence.carried import Carried, read_carried
 from device.evidence.case import Found, Progressing
-from device.evidence.examine import conclude, follow
+from device.evidence.examine import follow
 from device.evidence.reading import BLOCK_BYTES, parts_of
 from device.evidence.records import Gap, RecordingClosed, Segment, Segments
 from device.evidence.recovery import MAX_SEGMENT_BYTES

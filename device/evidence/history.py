@@ -14,9 +14,9 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from device.errors import EvidenceError
-from device.evidence import layout, records
+from device.evidence import layout
 from device.evidence.documents import Identities, why_not_policy, why_not_signed
-from device.evidence.envelope import MAX_LINE_BYTES, SignedLine, open_line
+from device.evidence.envelope import MAX_LINE_BYTES, SignedLine
 from device.evidence.identity import Role, common_name, key_protection, p256_key, parse_utc, why_not_trusted
 from device.evidence.journal import MAX_EPOCH_BYTES, walk_epoch
 from device.evidence.kept import Epoch, KeptLines, Place, Places
@@ -38,7 +38,7 @@ from device.evidence.records import (
 )
 from device.evidence.revocation import NONE_REVOKED, Revocations
 from device.evidence.rotation import Rotations, why_not_taken_over
-from device.evidence.statement import why_not_agency
+from device.evidence.statement import provisioning_line, why_not_agency
 from device.evidence.told import HandedOver, Told
 from device.evidence.verdicts import Finding, Question
 
@@ -164,7 +164,7 @@ class _Reader:
 
     def take(self, name: str, pieces: LinesOf) -> None:
         first = pieces.first.removesuffix(b"\n")
-        signed, statement = _provisioning_line(first)
+        signed, statement = provisioning_line(first)
         owner = self._owner
         if signed is not None and statement is not None:
             owner = _Owner(statement, self._certificates.get(statement.certificate_sha256))
@@ -397,13 +397,3 @@ def _key_of(owner: _Owner | None) -> tuple[Provisioned, ec.EllipticCurvePublicKe
 def _made_anew_after(epoch: Epoch, previous: PreviousEpoch | None) -> bool:
     """Whether a boot that was running began this file after that line."""
     return epoch.boot.reason in ("write-failed", "policy-changed") and epoch.boot.previous == previous
-
-
-def _provisioning_line(first: bytes) -> tuple[SignedLine | None, Provisioned | None]:
-    try:
-        signed = open_line(first)
-        if signed.payload_type != records.PROVISIONING_TYPE:
-            return None, None
-        return signed, records.decode_provisioned(signed.payload)
-    except EvidenceError:
-        return None, None

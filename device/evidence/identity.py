@@ -132,6 +132,28 @@ def why_not_for(certificate: x509.Certificate, role: Role, at: datetime | None) 
     return ""
 
 
+def why_not_chained(
+    chain: tuple[x509.Certificate, ...], role: Role, anchors: tuple[x509.Certificate, ...], at: datetime
+) -> str:
+    """The same for a chain that came with what it signed: the leaf first, each issued by the next, the last by an anchor.
+
+    A leaf that names no use at all may count: another maker's, whose CA the person who verifies gave.
+    """
+    leaf = chain[0]
+    for certificate, issuers in zip(chain, [*((issuer,) for issuer in chain[1:]), anchors], strict=True):
+        if not any(issued_by(certificate, issuer) for issuer in issuers):
+            return f"its certificate was not issued under the given trust anchor ({common_name(leaf)})"
+        if not certificate.not_valid_before_utc <= at <= certificate.not_valid_after_utc:
+            return f"its certificate was not valid at the time that it claims, {at.isoformat()}"
+    try:
+        leaf.extensions.get_extension_for_class(x509.ExtendedKeyUsage)
+    except x509.ExtensionNotFound:
+        return ""
+    except _NOT_READABLE:
+        return "its certificate can't be read"
+    return why_not_for(leaf, role, None)
+
+
 def common_name(certificate: x509.Certificate) -> str:
     names = certificate.subject.get_attributes_for_oid(x509.NameOID.COMMON_NAME)
     return str(names[0].value) if names else "(no name)"
@@ -157,6 +179,12 @@ def key_protection(certificate: x509.Certificate) -> str:
 
 def protection_said(protection: str) -> str:
     return "key protected by: " + PROTECTIONS.get(protection, "not known; neither certificate nor statement says it")
+
+
+def issuer_name(certificate: x509.Certificate) -> str:
+    """The common name of who issued it."""
+    names = certificate.issuer.get_attributes_for_oid(x509.NameOID.COMMON_NAME)
+    return str(names[0].value) if names else "(no name)"
 
 
 def parse_utc(text: str) -> datetime | None:

@@ -14,6 +14,7 @@ import pyrage
 from device.errors import EvidenceError
 from device.evidence import layout
 from device.evidence.age_keys import NO_KEY, WrongKeyError, age_identities
+from device.evidence.opened_media import OpenedMedia
 from device.evidence.reading import read_file
 from device.evidence.records import RecordingOpened, Segment, Stored
 from device.evidence.recovery import MAX_SEGMENT_BYTES
@@ -71,6 +72,7 @@ def check_plaintext(
             plain = identity.open(folder / place, segment.file)
             decoder.take(segment, plain)
             progress(len(plain))
+        decoder.end()
     except WrongKeyError as failure:
         return [Finding(question="key", place=place, what=str(failure))]
     except EvidenceError as failure:
@@ -85,6 +87,7 @@ class _Decoder:
         self._opened = opened
         self._init = b""
         self._codec: av.VideoCodecContext | None = None
+        self._media = OpenedMedia(opened)
 
     def begin(self, init: bytes) -> None:
         self._init = init
@@ -98,6 +101,10 @@ class _Decoder:
                 self._check_segment(segment, container)
         except (av.error.FFmpegError, ValueError, IndexError) as failure:
             raise EvidenceError(f"segment {segment.n} can't be decoded: {failure}") from failure
+
+    def end(self) -> None:
+        """Every segment was taken: what is signed within the pictures is what the ledger says."""
+        self._media.check()
 
     def _check_tracks(self, container: "av.container.InputContainer") -> None:
         """The tracks are those that the ledger names, and no more, with its times and its size."""
@@ -139,8 +146,10 @@ class _Decoder:
                 samples.append(packet.dts)
                 continue
             times.append(packet.dts + self._opened.video.base_us)
+            self._media.take(bytes(packet), times[-1])
             decoded += len(self._codec.decode(packet))
         video = segment.video
+        self._media.end_segment(video)
         _check(segment, "frames and times", times, (video.frames, video.from_us, video.last_us) if video else None)
         if decoded != len(times):
             raise EvidenceError(f"segment {segment.n}: {decoded} of {len(times)} frames could be decoded")

@@ -31,7 +31,7 @@ MAX_PAPER_BYTES = 256 * 1024
 
 
 class MediaPapers(msgspec.Struct, frozen=True):
-    """The certificate (DER) and the key that sign the stream."""
+    """The certificate (DER) and the key that sign within the video."""
 
     certificate: bytes
     signer: KeySigner
@@ -125,7 +125,11 @@ def _read_media(configuration: Configuration, anchors: tuple[x509.Certificate, .
         return None
     path = configuration.at(named_key(configuration, Role.MEDIA).certificate)
     certificate = _read(path, "the certificate for signing the stream (DER)")
-    check_certificate(path, certificate, Role.MEDIA, anchors)
+    named_device = common_name(check_certificate(path, certificate, Role.MEDIA, anchors))
+    if named_device != configuration.tables.device.id:
+        raise ConfigurationError(
+            f"{path}: it is for the device {named_device}; ask the agency for the one of {configuration.tables.device.id}"
+        )
     return MediaPapers(certificate, open_signer(configuration, Role.MEDIA, certificate))
 
 
@@ -217,3 +221,16 @@ def _read(path: Path, what: str) -> bytes:
             return file.read(MAX_PAPER_BYTES)
     except OSError as failure:
         raise ConfigurationError(f"{path}: {failure.strerror}; it must hold {what}") from failure
+
+
+def keys_opened(papers: Papers) -> list[records.KeyOpened]:
+    """What the journal says of every key that this boot opened."""
+    return [
+        records.KeyOpened(
+            role=signer.role.name.lower(),
+            certificate_sha256=signer.certificate_sha256,
+            protection=signer.protection,
+            where=signer.where,
+        )
+        for signer in papers.signers
+    ]

@@ -10,6 +10,7 @@ import stat
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 from device.errors import EvidenceError
 from device.evidence.envelope import MAX_LINE_BYTES
@@ -89,6 +90,13 @@ def digest_file(path: Path, size: int) -> tuple[str, bytes]:
     if size:
         raise EvidenceError(f"{path.name}: its size changed while it was read")
     return digest.hexdigest(), beginning
+
+
+@contextmanager
+def open_file(path: Path) -> Iterator[BinaryIO]:
+    """A regular file to read and seek in; `EvidenceError` when it is none."""
+    with _opened(path) as descriptor, os.fdopen(descriptor, "rb", closefd=False) as file:
+        yield file
 
 
 @contextmanager

@@ -164,10 +164,16 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
 
 class RecordingOpened(Record, frozen=True, tag="recording-opened"):
-    """The first line of a ledger. Its `prev` is the journal line `journal`. `continues`: the recording before it."""
+    """The first line of a ledger. Its `prev` is the journal line `journal`. `continues`: the recording before it.
+
+    `media_certificate_sha256`: of the key that signs within the video, null when none does; `media_utc_us`: the wall time
+    (µs since 1970) that these signatures claim for the first frame.
+    """
 
     journal: Line
     certificate_sha256: Digest
+    media_certificate_sha256: Digest | None
+    media_utc_us: Count | None
     policy: PolicyName
     software: Software
     trigger: Word

@@ -1,8 +1,10 @@
-"""Who signed the agency's statement about a device, and whether that counts. No I/O."""
+"""The agency's statement about a device, line 0 of a journal: who signed it, and whether that counts. No I/O."""
 
 from cryptography import x509
 
-from device.evidence.envelope import SignedLine, verify_line
+from device.errors import EvidenceError
+from device.evidence import records
+from device.evidence.envelope import SignedLine, open_line, verify_line
 from device.evidence.identity import Role, p256_key, parse_utc, why_not_trusted
 from device.evidence.records import Provisioned
 from device.evidence.revocation import Revocations
@@ -29,3 +31,14 @@ def why_not_agency(
     if not whys:
         return "the agency's statement is not signed by any provisioner whose certificate is here"
     return "" if "" in whys else whys[0]
+
+
+def provisioning_line(first: bytes) -> tuple[SignedLine | None, Provisioned | None]:
+    """A first line, taken apart, and what it says; nothing where it is no statement."""
+    try:
+        signed = open_line(first)
+        if signed.payload_type != records.PROVISIONING_TYPE:
+            return None, None
+        return signed, records.decode_provisioned(signed.payload)
+    except EvidenceError:
+        return None, None

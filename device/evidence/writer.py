@@ -16,6 +16,7 @@ from device.evidence import layout
 from device.evidence.chain import Chain
 from device.evidence.disk import Disk, File, abandon
 from device.evidence.envelope import Signer, line_digest
+from device.evidence.media_signing import MediaSignatures, MediaSigner
 from device.evidence.records import (
     AudioSpan,
     AudioTrack,
@@ -63,6 +64,7 @@ class Facts(msgspec.Struct, frozen=True):
     software: Software
     settings_sha256: str
     audio: AudioFormat | None
+    media: MediaSigner | None
 
 
 class Opening(msgspec.Struct, frozen=True):
@@ -99,6 +101,7 @@ class RecordingWriter:
         self._opening = opening
         self._journal_head = journal_head
         self._muxer = Muxer(keyframe, sets, facts.audio)
+        self._signatures = MediaSignatures(facts.media, clock, self._muxer.base_us, sets.pps)
         self._chain = Chain(signer, clock, facts.device, name, 0, journal_head.sha256)
         self._folder = layout.recording_folder(name)
         self._ledger: File | None = None
@@ -131,8 +134,9 @@ class RecordingWriter:
         try:
             if first_group:
                 self._begin_folder()
-            for n, cut in enumerate(cuts, self._next_n):
-                segments.append(self._write_segment(n, cut, files))
+            videos = self._signatures.signed(cuts)
+            for n, (cut, video) in enumerate(zip(cuts, videos, strict=True), self._next_n):
+                segments.append(self._write_segment(n, cut, video, files))
             self._make_durable(files, everything=first_group or len(files) > 1)
             left_over = tuple(self._left_over[:LEFT_OVER_LIMIT])
             records: list[Record] = [self._opened(), *notes] if first_group else list(notes)
@@ -151,6 +155,7 @@ class RecordingWriter:
                 self._attempts[n] = attempt + 1
             raise
         self._next_n += len(cuts)
+        self._signatures.settle()
         del self._left_over[: len(left_over)]
         self._count(segments)
         self._append(lines)
@@ -200,10 +205,10 @@ class RecordingWriter:
             abandon(init)
         self._ledger = self._disk.create(f"{self._folder}/{layout.LEDGER}")
 
-    def _write_segment(self, n: int, cut: Cut, files: list[File]) -> Segment:
-        """Write one segment's file, not yet durable; its handle is added to `files`."""
+    def _write_segment(self, n: int, cut: Cut, video: list[Frame], files: list[File]) -> Segment:
+        """Write one segment's file, not yet durable; its handle is added to `files`. `video`: the cut's, signed."""
         attempt = self._attempts.get(n, 0)
-        sealed = self._sealer.seal(self._muxer.fragment(n + 1, cut.video, cut.audio, cut.end_us))
+        sealed = self._sealer.seal(self._muxer.fragment(n + 1, video, cut.audio, cut.end_us))
         file = self._disk.create(f"{self._folder}/{layout.segment_file(n, attempt)}")
         files.append(file)
         file.append(sealed.data)
@@ -234,6 +239,8 @@ class RecordingWriter:
         return RecordingOpened(
             journal=self._journal_head,
             certificate_sha256=self._facts.certificate_sha256,
+            media_certificate_sha256=self._signatures.certificate_sha256,
+            media_utc_us=self._signatures.base_utc_us,
             policy=self._facts.policy,
             software=self._facts.software,
             trigger=opening.trigger,
