@@ -1,7 +1,8 @@
 """`bodycam …`: the daemon on a device, and the readers on a laptop.
 
 Exit status: 0 as asked and intact; 1 content altered, or the audit fails; 2 usage, configuration or a missing file; 3 signer not trusted;
-4 content and signer good, extent unproven; 70 a fault of this program; 74 its output can't be written; 78 a
+4 content and signer good, extent unproven; 70 a fault of this program; 74 its output can't be written; 75 the
+agency's store fails: run it again; 78 a
 configuration that the daemon can't start with.
 """
 
@@ -93,6 +94,7 @@ def _add_policy_and_audit(commands: "argparse._SubParsersAction[argparse.Argumen
     from device.anchor_commands import add_anchor_commands
     from device.audit_commands import add_audit_commands, add_explain_command
     from device.export_commands import add_export_commands
+    from device.offload.commands import add_offload_commands
     from device.policy_commands import add_policy_commands
     from device.policy_signing import add_sign_command
     from device.provision_commands import add_provision_commands
@@ -106,6 +108,7 @@ def _add_policy_and_audit(commands: "argparse._SubParsersAction[argparse.Argumen
     add_rotate_command(commands)
     add_anchor_commands(commands, _command)
     add_provision_commands(commands)
+    add_offload_commands(commands, _command)
 
 
 class _Commands(argparse._SubParsersAction):  # type: ignore[type-arg]  # noqa: SLF001 - the one way to look at the words

@@ -189,6 +189,23 @@ class Service(_Table, frozen=True):
     status_file: _Path = "/run/bodycam/status.json"
 
 
+class Offload(_Table, frozen=True):
+    """Where and how recordings are sent. `end_point`: one of those that the policy in force names; "": its only one.
+    `credentials`: a file that only its owner reads. `ca`: the store's CA in PEM; none: those of the system. `state`: a
+    folder of the off-load's own. `read_back`: what was sent is read from the store and compared."""
+
+    end_point: Annotated[str, msgspec.Meta(max_length=300)] = ""
+    credentials: _Path | None = None
+    ca: _Path | None = None
+    state: _Path = "offload"
+    lock: Literal["compliance", "governance", "none"] = "compliance"
+    region: Word = "us-east-1"
+    part_mib: Annotated[int, msgspec.Meta(ge=5, le=64)] = 8
+    every_s: Annotated[int, msgspec.Meta(ge=10, le=86_400)] = 60
+    timeout_s: Annotated[int, msgspec.Meta(ge=1, le=600)] = 30
+    read_back: bool = True
+
+
 class _Document(_Table, frozen=True):
     device: Device
     card: Card
@@ -202,6 +219,7 @@ class _Document(_Table, frozen=True):
     switches: Switches = Switches()
     triggers: Triggers = {}
     service: Service = Service()
+    offload: Offload = Offload()
     assignment: Assignment = Assignment()
 
     @property

@@ -37,3 +37,10 @@ class CardFull(CannotPersist):
 
 class EvidenceError(BodycamError):
     """Stored evidence is not what it should be: never retry, never mend, keep it and say so."""
+
+
+class StoreError(BodycamError):
+    """The agency's store can't be reached, refuses, or does not keep to the protocol: nothing is lost, nothing deleted;
+    the next run goes on where this one ended."""
+
+    exit_status = 75

@@ -323,6 +323,19 @@ CONFIGURATION: Mapping[str, tuple[str, str]] = {
     "triggers.NAME.momentary": ("–", "whether it is never active for long, so that one that stays active is stuck"),
     "assignment.file": ("path", "who wears the camera; there need be no such file"),
     "service.status_file": ("path", "what `bodycam status` reads; on a file system in memory"),
+    "offload.end_point": ("–", "one of the policy's end points; empty: the only one that it names"),
+    "offload.credentials": ("path", "access key and secret key for the store, TOML; readable by its owner alone"),
+    "offload.ca": ("path", "the CA of the store's TLS certificate, PEM; none: those that the system trusts"),
+    "offload.state": ("path", "a folder of the off-load's own: what it has sent; losing it costs only work"),
+    "offload.lock": (
+        "–",
+        "object lock that is asked for until the policy's retention has passed; none: for a store without",
+    ),
+    "offload.region": ("–", "of the S3 store, as its signatures want it"),
+    "offload.part_mib": ("MiB", "what a cut link costs at most; also the memory that sending takes"),
+    "offload.every_s": ("s", "with --watch: between two looks"),
+    "offload.timeout_s": ("s", "how long the store may be silent"),
+    "offload.read_back": ("–", "read what was sent from the store and compare; off: only the receipt proves it"),
 }
 
 _UNITS = {"_ms": "ms", "_s": "s", "_hours": "h", "days": "days"}

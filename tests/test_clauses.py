@@ -392,7 +392,7 @@ def test_r19_the_policy_names_recipients_and_end_points() -> None:
     changed = msgspec.structs.replace(
         first,
         recipients=msgspec.structs.replace(first.recipients, footage=(key,)),
-        disclosure=msgspec.structs.replace(first.disclosure, end_points=("https://evidence.example.org/in",)),
+        disclosure=msgspec.structs.replace(first.disclosure, end_points=("s3+https://evidence.example.org/bodycam",)),
     )
     assert msgspec.convert(msgspec.to_builtins(changed), Policy) == changed
 

@@ -163,7 +163,7 @@ def test_every_table_of_a_profile_carries_its_source(name: str) -> None:
         ),
         (
             with_value(("disclosure", "end_points"), ["http://agency.example"]),
-            "disclosure.end_points[0] is 'http://agency.example': must be an address that begins with https:// ",
+            "disclosure.end_points[0] is 'http://agency.example': must be an end point such as s3+https://host/bucket ",
         ),
         (
             edited("[zones.private]", "[zones.Private]"),

@@ -24,7 +24,7 @@ CANDIDATES: list[Any] = [
         ["arrest"],
         ["night-vision"],
         [KEY],
-        ["https://agency.example"],
+        ["s3+https://agency.example/store"],
     ),
 ]
 MOST_TRIED = 3

@@ -11,7 +11,6 @@ import stat
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal
-from urllib.parse import unquote_to_bytes
 
 import msgspec
 import pkcs11
@@ -27,6 +26,7 @@ from device.errors import ConfigurationError, KeyUnreachable
 
 MAX_URI_CHARACTERS = 400
 MAX_PIN_BYTES = 255
+_ESCAPED = re.compile(rb"%([0-9A-Fa-f]{2})")
 _PERCENT = re.compile(r"%(?![0-9A-Fa-f]{2})")
 _PATH = ("token", "serial", "object", "id", "type")
 _QUERY = ("module-path", "pin-source")
@@ -306,7 +306,7 @@ def _attributes(configuration: Configuration, setting: str, uri: str) -> dict[st
                 raise _wrong(configuration, setting, f"{name!r} is given twice")
             if _PERCENT.search(value):
                 raise _wrong(configuration, setting, f"{name!r} has a % that no two hexadecimal digits follow")
-            found[name] = unquote_to_bytes(value)
+            found[name] = _ESCAPED.sub(lambda at: bytes.fromhex(at[1].decode()), value.encode())
     return found
 
 

@@ -83,13 +83,20 @@ def digest_file(path: Path, size: int) -> tuple[str, bytes]:
     """SHA-256 in hex of a regular file of exactly `size` bytes, and its beginning; memory stays flat."""
     digest = hashlib.sha256()
     beginning = b""
-    for block in _blocks(path, size + 1):
+    for block in file_blocks(path, size):
         beginning += block[: BEGINNING_BYTES - len(beginning)]
         digest.update(block)
+    return digest.hexdigest(), beginning
+
+
+def file_blocks(path: Path, size: int) -> Iterator[memoryview]:
+    """A regular file of exactly `size` bytes, block by block, each valid until the next. `EvidenceError` in the end when
+    it has another size."""
+    for block in _blocks(path, size + 1):
         size -= len(block)
+        yield block
     if size:
         raise EvidenceError(f"{path.name}: its size changed while it was read")
-    return digest.hexdigest(), beginning
 
 
 @contextmanager

@@ -9,15 +9,15 @@ import msgspec
 
 _STEP = re.compile(r"\[(?:\.\.\.|[0-9]+)\]|[^.\[]+")
 _WORD = "a word of a–z, 0–9 and -, at most {} long, that begins with a letter or a digit"
+_BUCKET = r"(:[0-9]{1,5})?/[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]"
+END_POINT = rf"^(s3\+https://[a-z0-9.-]{{1,200}}{_BUCKET}|s3\+http://(localhost|127\.0\.0\.1){_BUCKET}|folder:/[!-~]{{1,200}})\Z"
 PATTERNS = {
     r"^[a-z0-9][a-z0-9-]{0,62}\Z": _WORD.format(63),
     r"^([a-z0-9][a-z0-9-]{0,62})?\Z": f'{_WORD.format(63)}, or ""',
     r"^[a-z0-9][a-z0-9-]{0,39}\Z": _WORD.format(40),
     r"^age1[0-9a-z]{50,70}\Z": "an age recipient: age1 and 50 to 70 of a–z and 0–9",
     "^age1[0-9a-z]{50,70}$": "an age recipient: age1 and 50 to 70 of a–z and 0–9",
-    r"^https://[a-z0-9.-]{1,200}(:[0-9]{1,5})?(/[!-~]{0,200})?\Z": (
-        "an address that begins with https:// and has no blank and no capital in its host's name"
-    ),
+    END_POINT: "an end point such as s3+https://host/bucket (s3+http:// for localhost only) or folder:/path",
     "^[A-Za-z0-9][A-Za-z0-9._-]{0,31}$": (
         "a name of letters, digits, ., _ and -, at most 32 long, that begins with a letter or a digit"
     ),

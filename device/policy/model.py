@@ -11,13 +11,14 @@ import msgspec
 
 from device.policy.document import DocumentError, parse_document
 from device.policy.inputs import PrivateWord, Word
+from device.policy.limits import END_POINT
 
 PreEventMode = Literal["off", "video", "video+audio"]
 Enhancement = Literal["face-recognition", "biometric-identification", "night-vision", "infrared-illumination"]
 Source = Annotated[str, msgspec.Meta(min_length=1, max_length=600)]
 Title = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
 Recipient = Annotated[str, msgspec.Meta(pattern=r"^age1[0-9a-z]{50,70}\Z")]
-EndPoint = Annotated[str, msgspec.Meta(pattern=r"^https://[a-z0-9.-]{1,200}(:[0-9]{1,5})?(/[!-~]{0,200})?\Z")]
+EndPoint = Annotated[str, msgspec.Meta(pattern=END_POINT)]
 Words = Annotated[tuple[Word, ...], msgspec.Meta(max_length=64)]
 
 IDENTIFYING = "identify"
@@ -164,7 +165,7 @@ class Forbidden(Clause, frozen=True):
 
 class Disclosure(Clause, frozen=True):
     """What the custodian's tools are held to: whether the wearer may see footage before the report is written, who
-    gets none without a court, and the only places that footage may be sent to."""
+    gets none without a court, and the only places that footage may be sent to: buckets of an S3 store (in the clear on this machine only), folders."""
 
     review_before_report: bool
     withheld_from: Words

@@ -1,0 +1,65 @@
+"""Off-load alone has to do with a network; the daemon has no right to one and no code for one."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+NETWORK = {
+    "aiohttp", "asyncio", "boto3", "botocore", "ftplib", "http", "httpx", "requests", "smtplib", "socketserver", "ssl",
+    "telnetlib", "urllib3", "xmlrpc",
+}  # fmt: skip
+SERVICE = "device/service/notify.py"
+
+
+def loaded_by(statement: str) -> set[str]:
+    """What a Python process has loaded after a statement."""
+    code = f"{statement}\nimport sys\nprint('\\n'.join(sys.modules))"
+    told = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    return set(told.stdout.split())
+
+
+def test_the_daemon_loads_nothing_of_a_network() -> None:
+    everything = "\n".join(
+        f"import {path.relative_to(ROOT).with_suffix('').as_posix().replace('/', '.')}"
+        for path in sorted((ROOT / "device").rglob("*.py"))
+        if path.name != "__init__.py" and path.parent != ROOT / "device" / "offload"
+    )
+    assert "import device.daemon" in everything
+    loaded = loaded_by(everything)
+    assert "device.evidence.recorder" in loaded
+    assert {name for name in loaded if name.split(".")[0] in NETWORK} == set()
+    assert {name for name in loaded if name.startswith("device.offload")} == set()
+
+
+def test_off_load_is_where_the_network_is() -> None:
+    """So that the test above would see it."""
+    loaded = loaded_by("import device.offload.s3")
+    assert {"botocore", "ssl", "http"} <= loaded
+
+
+def test_the_daemons_only_socket_is_the_service_managers() -> None:
+    with_socket = []
+    for path in sorted((ROOT / "device").rglob("*.py")):
+        tree = ast.parse(path.read_text("utf-8"))
+        imported = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
+        imported |= {node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
+        if "socket" in imported:
+            with_socket.append(path.relative_to(ROOT).as_posix())
+    assert with_socket == ["device/offload/transport.py", SERVICE]
+    families = {
+        node.attr
+        for node in ast.walk(ast.parse((ROOT / SERVICE).read_text("utf-8")))
+        if isinstance(node, ast.Attribute) and node.attr.startswith("AF_")
+    }
+    assert families == {"AF_UNIX"}
+
+
+def test_only_one_module_knows_the_s3_library() -> None:
+    knows = [
+        path.name
+        for path in sorted((ROOT / "device").rglob("*.py"))
+        if "botocore" in path.read_text("utf-8").replace("[offload]", "")
+    ]
+    assert knows == ["s3.py", "transport.py"]
