@@ -4,6 +4,7 @@ import builtins
 import io
 import json
 import subprocess
+import sys
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -326,3 +327,8 @@ def test_without_the_extra(exported: Path, custodian: Issued, tmp_path: Path, mo
     with pytest.raises(UsageError, match=r"C2PA needs the extra `c2pa`: pip install 'bodycam\[c2pa\]'"):
         add_manifest(exported, output, signer=custodian.signer, chain=(custodian.certificate,), source=SOURCE)
     assert not output.exists()
+
+
+def test_the_library_is_loaded_only_when_it_is_used() -> None:
+    asked = "import sys, device.cli, device.evidence.c2pa_manifest; sys.exit('c2pa' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", asked], check=False, timeout=60).returncode == 0

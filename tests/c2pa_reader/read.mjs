@@ -2,10 +2,13 @@
 //
 // It was made for pictures. Two things are told to it: that the brands of an MP4 are boxes too, and that of several `uuid`
 // boxes the standard's exclusion means the one with C2PA's own type. What it hashes and compares, and how, is its own.
+import { webcrypto } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
-import { BMFF } from '@trustnxt/c2pa-ts/asset';
-import { SuperBox } from '@trustnxt/c2pa-ts/jumbf';
-import { ManifestStore, ValidationResult } from '@trustnxt/c2pa-ts/manifest';
+
+globalThis.crypto ??= webcrypto; // Node.js 18 has it under another name, and the packages ask for it as they are loaded
+const { BMFF } = await import('@trustnxt/c2pa-ts/asset');
+const { SuperBox } = await import('@trustnxt/c2pa-ts/jumbf');
+const { ManifestStore, ValidationResult } = await import('@trustnxt/c2pa-ts/manifest');
 
 BMFF.canReadBrands.add('iso5').add('iso6').add('isom').add('mp41');
 
