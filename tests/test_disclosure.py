@@ -10,7 +10,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from device.errors import EvidenceError, UsageError
@@ -256,7 +256,7 @@ def test_a_false_part_is_found(case: str, bench: Bench, part: Callable[..., Piec
 
 
 @given(st.floats(0, 50), st.floats(0.01, 30))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_what_goes_with_an_interval_always_covers_it(
     lines: list[ReadLine[LedgerRecord]], begin: float, length: float
 ) -> None:
@@ -294,7 +294,7 @@ def test_what_can_not_be_a_part_is_said(bench: Bench, tmp_path: Path) -> None:
 
 
 @given(data=st.data())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_any_box_of_a_part_is_judged_or_refused(
     bench: Bench, data: st.DataObject, lines: list[ReadLine[LedgerRecord]]
 ) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from device.cli import main
@@ -334,6 +334,16 @@ def test_without_the_line_that_closes_it_is_still_open(bench: Bench, whole: byte
     assert (verdict.exit_status, verdict.answers.extent) == (4, "open"), said(verdict)
 
 
+def test_the_journal_tells_of_an_end_that_was_cut_off(bench: Bench, whole: bytes, tmp_path: Path) -> None:
+    """The last lines and the segments that they name are gone together; the journal's line on the end is not."""
+    pieces = take_apart(whole)
+    pieces.set_lines("ledger.jsonl", pieces.lines("ledger.jsonl")[:-3])
+    pieces.segments = pieces.segments[:-2]
+    verdict = judged_export(bench, tmp_path / "out.mp4", pieces.whole())
+    assert verdict.exit_status == 1, said(verdict)
+    assert content_findings(verdict) == ["journal.jsonl: it holds line 56 of the ledger as its end"]
+
+
 @pytest.mark.parametrize("kept", [None, 3, 4])
 def test_without_the_journals_word_the_end_is_not_proven(
     kept: int | None, bench: Bench, whole: bytes, tmp_path: Path
@@ -511,7 +521,7 @@ def test_a_recovered_recording_carries_its_recovery(recovered: Bench, tmp_path: 
 
 
 @given(st.binary(max_size=300))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_any_bytes_are_boxes_or_our_error(data: bytes) -> None:
     def read(offset: int, count: int) -> bytes:
         return data[offset : offset + count]
@@ -553,12 +563,13 @@ CONTENTS = st.builds(
 
 
 @given(CONTENTS)
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_a_box_is_unpacked_as_it_was_packed(contents: Contents) -> None:
     assert unpack(pack(contents)) == contents
 
 
 @given(CONTENTS, st.data())
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_any_box_has_one_spelling_or_is_refused(contents: Contents, data: st.DataObject) -> None:
     packed = pack(contents)
     at = data.draw(st.integers(0, len(packed) - 1))

@@ -5,7 +5,7 @@ import hashlib
 import random
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from device.errors import EvidenceError
@@ -141,6 +141,7 @@ def test_a_path_that_no_tree_has_is_refused(index: int, size: int, path: tuple[s
 
 
 @given(st.integers(), st.integers(), st.lists(st.text(max_size=70), max_size=70))
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_any_path_gives_a_root_or_our_error(index: int, size: int, path: list[str]) -> None:
     with contextlib.suppress(EvidenceError):
         assert len(root_by_path(b"leaf", index, size, path)) == 64

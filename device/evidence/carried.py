@@ -298,7 +298,7 @@ def _policy(carried: Carried, contents: Contents) -> None:
         found.altered(container.POLICY, "the policy that was in force is missing")
     elif document is None:
         found.note(container.POLICY, "the policy that was in force is not in the file")
-    if boot is None and bundle is not None:
+    if boot is None and bundle is not None and container.JOURNAL not in contents.members:
         found.altered(container.BUNDLE, "no line of the journal names it: it was added")
     elif boot is not None and (bundle is None or _digest(bundle) != boot.bundle_sha256):
         found.altered(container.BUNDLE, "the bundle of the policy that was in force is missing or changed")
