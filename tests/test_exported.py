@@ -591,6 +591,7 @@ def test_any_box_has_one_spelling_or_is_refused(contents: Contents, data: st.Dat
         b"[" * 9000 + b"\n",
         b"\xff\n",
         b"x" * 20_000,
+        b'{"format": "bodycam-export/1","part":null,"members":[{"name":"ledger.jsonl","size":0}]}\n',
         b'{"format":"other/1","part":null,"members":[{"name":"ledger.jsonl","size":0}]}\n',
         b'{"format":"bodycam-export/1","part":null,"members":[{"name":"other","size":0}]}\n',
         b'{"format":"bodycam-export/1","part":null,"members":[{"name":"ledger.jsonl","size":9007199254740991}]}\n',
