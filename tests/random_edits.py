@@ -16,6 +16,7 @@ import msgspec
 import pyrage
 
 from device.evidence import layout, records
+from device.evidence.chain import never_whole
 from device.evidence.envelope import open_line, sign_line
 from device.evidence.identity import Role
 from device.evidence.seal import Sealer
@@ -75,6 +76,16 @@ def is_of_the_journals_end(before: Files, after: Files) -> bool:
     others = {name: data for name, data in before.items() if name != last}
     untouched = not matters(others, {name: data for name, data in after.items() if name != last})
     return untouched and (now.startswith(proven) or before[last].startswith(now))
+
+
+def is_of_a_lost_journal(before: Files, after: Files) -> bool:
+    """Whether something that does not even have a first line stands in the journal's place, and no recording is concerned:
+    as good as none, and that is said."""
+    last = max(name for name in before if name.startswith(layout.JOURNAL))
+    there, now = (
+        {name: data for name, data in files.items() if name.startswith(layout.EVIDENCE)} for files in (before, after)
+    )
+    return not matters(there, now) and never_whole(after.get(last, b""))
 
 
 def _seq(line: bytes) -> int:
