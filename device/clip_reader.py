@@ -25,7 +25,10 @@ _KEY_COLOURS = {"trusted": "green", "not-trusted": "magenta", "none": "yellow"}
 
 def is_clip(path: Path) -> bool:
     """Whether the path names a file, and no folder."""
-    return path.is_file()
+    try:
+        return path.is_file()
+    except (OSError, ValueError):
+        return False  # a name that can't be one: whoever judges folders says so
 
 
 def show_clips(paths: list[Path], trust: Path, unfit: str, *, as_json: bool) -> int:
