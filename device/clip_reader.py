@@ -124,6 +124,6 @@ def _notes(verdict: MediaVerdict) -> list[str]:
     if verdict.gops:
         notes.append(
             "these signatures can't tell whether a recording's beginning or end was cut off, nor whether the file's "
-            "times are true: the recording's folder, or the exporter's evidence, can"
+            "times and its header (size, cropping) are true: the recording's folder, or the exporter's evidence, can"
         )
     return notes

@@ -111,7 +111,10 @@ def check_media(
         verdict = _verdict(path, checker, key, anchors)
     except EvidenceError as failure:
         raise UsageError(f"{path}: {failure}; give an MP4 file with H.264 video") from failure
-    return msgspec.structs.replace(verdict, other_tracks=stream.other_tracks, left_out=stream.left_out)
+    verdict = msgspec.structs.replace(verdict, other_tracks=stream.other_tracks, left_out=stream.left_out)
+    if stream.doubt and verdict.pictures == "unaltered":
+        return msgspec.structs.replace(verdict, pictures="unproven", pictures_said=stream.doubt)
+    return verdict
 
 
 # -- the verdict ----------------------------------------------------------------------------------------------------

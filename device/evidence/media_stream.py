@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from device.errors import EvidenceError
-from device.evidence.reading import open_file
+from device.evidence.reading import open_file, parts_of
+from device.media.boxes import Read, boxes, inner_boxes
 from device.media.nal import DELIMITER, PPS, SPS, length_prefixed_units, unit_type
 from device.media.onvif_check import StreamChecker
 from device.media.onvif_sei import HashName, SigningSei, parse
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
 MAX_LEFT_OUT = 1000
 """Packets that an edit list leaves out; were there more, they are judged."""
+_OTHER_TRACK = "another video track is in the file, and no signature covers it: a player may show that one"
+_DESCRIBED_TWICE = "its video is described more than once, or not in one place: a player may show other pictures"
 _DELIMITER_UNIT = bytes([DELIMITER, 0xF0])
 
 
@@ -32,6 +35,8 @@ class VideoFile:
         self._path = path
         self.other_tracks: tuple[str, ...] = ()
         self.left_out = 0
+        self.doubt = ""
+        """Why a player may show other pictures than those that were fed, though these are as they were signed."""
 
     def hash_name(self) -> HashName:
         """What the first signed SEI says that NAL units are hashed with; it may come late."""
@@ -54,6 +59,7 @@ class VideoFile:
 
         with self._opened() as (container, video):
             self.other_tracks = tuple(stream.type for stream in container.streams if stream is not video)
+            self.doubt = _OTHER_TRACK if "video" in self.other_tracks else self._doubtful_description()
             reader = _Reader(checker, video)
             try:
                 for packet in self._played(container.demux(video)):
@@ -73,6 +79,11 @@ class VideoFile:
                 yield from left_out
                 left_out.clear()
         self.left_out = len(left_out)
+
+    def _doubtful_description(self) -> str:
+        """libavformat shows one description of each track; which of several a player follows is the player's matter."""
+        with parts_of(self._path) as (size, read):
+            return "" if _described_once(read, size) else _DESCRIBED_TWICE
 
     @contextmanager
     def _opened(self) -> "Iterator[tuple[av.container.InputContainer, av.VideoStream]]":
@@ -124,6 +135,21 @@ def _codec(track: "av.VideoStream") -> str:
     """Its name; "" where libavformat has no decoder for what the track says of itself."""
     context: av.VideoCodecContext | None = track.codec_context
     return context.name if context is not None else ""
+
+
+def _described_once(read: Read, size: int) -> bool:
+    """Whether the file has one header, and in it one description (`stsd`) with one entry for each track."""
+    headers, tracks, entries = 0, 0, list[int]()
+    try:
+        for box in boxes(read, 0, size):
+            headers += box.kind == b"moov"
+            for inner in inner_boxes(read, box) if box.kind == b"moov" else ():
+                tracks += inner.kind == b"trak"
+                if inner.kind == b"stsd":
+                    entries.append(int.from_bytes(read(inner.offset + inner.header + 4, 4), "big"))
+    except EvidenceError:
+        pass  # a file cut short: what is before that is judged, and the checker tells what is missing
+    return headers == 1 and entries == [1] * tracks
 
 
 def _length_bytes(video: "av.VideoStream") -> int:
