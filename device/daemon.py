@@ -264,7 +264,7 @@ class Daemon:
         from device.evidence.tpm_witness import TpmWitness
 
         witness = hardware.witness(TpmWitness(configuration, said))
-        return Anchoring(disk, journal, witness, papers.key, said.began, self.clock, self._tell)
+        return Anchoring(disk, journal, witness, papers.key, said, self.clock, self._tell)
 
     def _tell(self, came: Input) -> None:
         """What the recorder has to say to the control loop, which is made after it."""

@@ -13,16 +13,21 @@ from collections import deque
 from collections.abc import Callable
 from typing import Protocol
 
+import msgspec
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import load_der_public_key
 
 from device.clock import Clock
 from device.errors import BodycamError, CannotPersist, EvidenceError
-from device.evidence import layout, records
+from device.evidence import layout
 from device.evidence.disk import Disk
-from device.evidence.envelope import open_line
-from device.evidence.journal import MAX_EPOCH_BYTES, Journal, read_epoch
-from device.evidence.records import Anchor, Fault, HistoryLost
-from device.evidence.tpm_words import read_certified
+from device.evidence.journal import MAX_EPOCH_BYTES, Anchorage, Journal, read_epoch
+from device.evidence.records import Anchor, Attestation, Boot, Fault, HistoryLost
+from device.evidence.rotation import find_former, open_rotation, rotation_in
+from device.evidence.statement import provisioning_line
+from device.evidence.tpm_words import Certified, read_certified
 from device.policy.inputs import FaultChanged, Input
 
 KIND = "tpm"
@@ -45,7 +50,7 @@ class Witness(Protocol):
 
 
 class Anchoring:
-    """`began`: where the agency's statement says that the counter began."""
+    """`said`: the agency's statement's word on the TPM."""
 
     def __init__(
         self,
@@ -53,7 +58,7 @@ class Anchoring:
         journal: Journal,
         witness: Witness,
         key: ec.EllipticCurvePublicKey,
-        began: int,
+        said: Attestation,
         clock: Clock,
         tell: Callable[[Input], None],
     ) -> None:
@@ -61,7 +66,7 @@ class Anchoring:
         self._journal = journal
         self._witness = witness
         self._key = key
-        self._began = began
+        self._said = said
         self._clock = clock
         self._tell = tell
         self._moments: deque[str] = deque(["boot"], MOST_WAITING)
@@ -117,16 +122,12 @@ class Anchoring:
         if self._compared:
             return
         counter = self._witness.counter()
-        last = last_anchor(self._disk, self._journal.found.epoch, self._key)
+        held = read_counted(self._disk, self._journal.found, self._key, self._said)
         self._compared = True
-        if last is None:
-            expected = [self._began]
-        else:
-            self._last = last[1]
-            expected = [self._last, self._last + 1]
-        if counter in expected:
+        self._last = held.counter
+        if counter in ([held.began] if held.counter is None else [held.counter, held.counter + 1]):
             return
-        known = None if last is None else last[0].head
+        known = None if held.anchor is None else held.anchor.head
         log.warning("journal: the TPM counted to %d, the journal holds %s", counter, self._last)
         self._journal.add(HistoryLost(known=known, had=self._last, counter=counter))
         self._last = None
@@ -141,29 +142,100 @@ class Anchoring:
             self._tell(FaultChanged(at_us=now_us, part=KIND, present=True))
 
 
-def last_anchor(disk: Disk, before: int, key: ec.EllipticCurvePublicKey) -> tuple[Anchor, int] | None:
-    """The newest of the TPM's anchors in the epochs before `before` that are of this journal, and its counter."""
-    numbers = sorted(n for n in map(layout.epoch_number, disk.names(layout.JOURNAL)) if n is not None and n < before)
-    for number in reversed(numbers):
-        name = layout.epoch_name(number)
+class Counted(msgspec.Struct):
+    """What a journal holds of a TPM: its newest anchor with the counter, and where the counter began by the first of the
+    agency's statements that names it."""
+
+    began: int
+    anchor: Anchor | None = None
+    counter: int | None = None
+
+
+def read_counted(disk: Disk, found: Anchorage, key: ec.EllipticCurvePublicKey, said: Attestation) -> Counted:
+    """What the journal that this boot goes on with holds of this TPM, also under the keys before: from file to file, as
+    each boot says which one it follows. What can't be read ends it."""
+    held, rotation, previous = Counted(said.began), found.rotation, found.previous
+    tpm = attesting_key(said)
+    number = found.epoch
+    while previous is not None and (before := layout.epoch_number(f"{previous.epoch}.jsonl")) is not None:
+        former = _former(disk, rotation, key)
+        if former is None or before >= number:
+            break
+        key, number = former, before
         try:
-            size = disk.size(layout.epoch_file(name)) or 0
-            data = disk.read(layout.epoch_file(name), MAX_EPOCH_BYTES) if size <= MAX_EPOCH_BYTES else b""
+            size = disk.size(layout.epoch_file(previous.epoch)) or 0
+            data = disk.read(layout.epoch_file(previous.epoch), MAX_EPOCH_BYTES) if size <= MAX_EPOCH_BYTES else b""
         except CannotPersist:
-            return None
-        for line in reversed(read_epoch(data, name, key, None).lines):
-            if isinstance(line.record, Anchor) and line.record.kind == KIND:
-                try:
-                    return line.record, read_certified(base64.b64decode(line.record.statement)).counter
-                except (EvidenceError, ValueError):
-                    return None
-        if _begins_a_journal(data):
-            return None
-    return None
+            break
+        lines = read_epoch(data, previous.epoch, key, None).lines
+        for line in reversed(lines if held.anchor is None else []):
+            if isinstance(line.record, Anchor) and (counter := _counter(line.record, said, tpm)) is not None:
+                held.anchor, held.counter = line.record, counter
+                break
+        _, statement = provisioning_line(data.partition(b"\n")[0])
+        named = statement.attestation if statement is not None else None
+        if named is not None and is_same_tpm(named, said):
+            held.began = named.began
+        boot = lines[0].record if lines else None
+        if held.anchor is not None or not isinstance(boot, Boot):
+            break
+        rotation, previous = rotation_in(boot), boot.previous
+    return held
 
 
-def _begins_a_journal(data: bytes) -> bool:
+def _former(disk: Disk, rotation: bytes | None, key: ec.EllipticCurvePublicKey) -> ec.EllipticCurvePublicKey | None:
+    """The key of the file before: the same, or the one that gave its journal on; None when that is not proven here."""
+    if rotation is None:
+        return key
     try:
-        return open_line(data.partition(b"\n")[0]).payload_type == records.PROVISIONING_TYPE
+        former = find_former(disk, open_rotation(rotation), key)
     except EvidenceError:
-        return False
+        return None
+    return None if former is None else former.key
+
+
+def _counter(anchor: Anchor, said: Attestation, tpm: ec.EllipticCurvePublicKey | None) -> int | None:
+    """None for an anchor of another kind, or by another TPM."""
+    if anchor.kind != KIND or tpm is None:
+        return None
+    try:
+        return check_anchor(anchor, said, tpm).counter
+    except EvidenceError:
+        return None
+
+
+# -- what a statement and an anchor say, for the readers too ----------------------------------------------------------
+
+
+def attesting_key(said: Attestation) -> ec.EllipticCurvePublicKey | None:
+    """None when it is not a key that a TPM of ours has."""
+    try:
+        key = load_der_public_key(base64.b64decode(said.key, validate=True))
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        return None
+    return key if isinstance(key, ec.EllipticCurvePublicKey) and isinstance(key.curve, ec.SECP256R1) else None
+
+
+def is_same_tpm(one: Attestation, other: Attestation) -> bool:
+    """The same key and the same counter: then that goes on, whatever a statement says of where it began."""
+    return one.counter == other.counter and attesting_key(one) == attesting_key(other)
+
+
+def check_anchor(anchor: Anchor, said: Attestation, key: ec.EllipticCurvePublicKey) -> Certified:
+    """What the TPM certified, by the agency's TPM, over the line that the anchor names; `EvidenceError` otherwise."""
+    try:
+        statement = base64.b64decode(anchor.statement, validate=True)
+    except ValueError as failure:
+        raise EvidenceError(f"its statement is not base64: {failure}") from failure
+    if hashlib.sha256(statement).hexdigest() != anchor.sha256:
+        raise EvidenceError("its digest is not that of its statement")
+    certified = read_certified(statement)
+    try:
+        key.verify(certified.signature, certified.signed, ec.ECDSA(hashes.SHA256()))
+    except InvalidSignature as failure:
+        raise EvidenceError("it is not signed by the TPM that the agency's statement names") from failure
+    if certified.name != said.counter:
+        raise EvidenceError("it is about something other than the counter that the agency's statement names")
+    if certified.qualifier != bytes.fromhex(anchor.head.sha256):
+        raise EvidenceError(f"the TPM certified another line than line {anchor.head.seq}")
+    return certified

@@ -109,6 +109,16 @@ def open_rotation(data: bytes) -> RotationDocument:
     return RotationDocument(data, records.decode_rotation(old.payload), old, new)
 
 
+def rotation_in(boot: Boot) -> bytes | None:
+    """The document that a boot holds, "" when it is none; None for a boot without."""
+    if boot.rotation is None:
+        return None
+    try:
+        return base64.b64decode(boot.rotation, validate=True)
+    except (binascii.Error, ValueError):
+        return b""
+
+
 def why_not_signed_by_both(
     document: RotationDocument, old: ec.EllipticCurvePublicKey, new: ec.EllipticCurvePublicKey
 ) -> str:
@@ -132,8 +142,8 @@ def why_not_taken_over(
     if before is None or after is None:
         return "the journal of the key before is missing"
     try:
-        document = open_rotation(base64.b64decode(boot.rotation, validate=True))
-    except (EvidenceError, binascii.Error, ValueError) as failure:
+        document = open_rotation(rotation_in(boot) or b"")
+    except EvidenceError as failure:
         return f"its rotation can't be read: {failure}"
     said = document.said
     if {said.device, before[0].device, after[0].device} != {boot.device}:

@@ -5,22 +5,17 @@ hold: it was put back to an older state, or the device recorded on another card 
 that at a start (`history-lost`) it is not proven which; anywhere else no honest device leaves a hole.
 """
 
-import base64
-import hashlib
 from collections.abc import Iterator
 
 import msgspec
-from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
-from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import load_der_public_key
 
 from device.errors import EvidenceError
 from device.evidence import layout
-from device.evidence.anchoring import KIND
+from device.evidence.anchoring import KIND, attesting_key, check_anchor, is_same_tpm
 from device.evidence.history import Epoch, History
 from device.evidence.records import Anchor, Attestation, HistoryLost, Line
-from device.evidence.tpm_words import Certified, read_certified
+from device.evidence.tpm_words import Certified
 from device.evidence.verdicts import Finding, Question
 
 
@@ -51,19 +46,37 @@ def judge_tpm_anchors(history: History) -> Anchored:
     return Anchored(tuple(findings), tuple(upto))
 
 
+class _Tpm:
+    """One that the agency's statements name, and the last that it certified. A rotation to another statement does not make
+    it count anew: so no rotation hides what is missing."""
+
+    def __init__(self, said: Attestation) -> None:
+        self.said = said
+        self.key: ec.EllipticCurvePublicKey | None = attesting_key(said)
+        self.counter = said.began - 1
+        self.clock_ms = 0
+
+
 class _Journal:
     """One device's journal, followed from its first line."""
 
     def __init__(self, epochs: list[Epoch], history: History) -> None:
         self._chain = epochs[0].chain
         self._history = history
-        self._said = epochs[0].statement.attestation
-        self._key = _key(self._said)
+        self._tpms: list[_Tpm] = []
+        for epoch in epochs:
+            said = epoch.statement.attestation
+            if said is not None and self._tpm(epoch) is None:
+                self._tpms.append(_Tpm(said))
+        self._newest: _Tpm | None = None
         self._lost = False
-        self._clock_ms = 0
         self.device = epochs[0].statement.device
         self.last: Line | None = None
-        self.counter = -1 if self._said is None else self._said.began - 1
+        self.counter = -1
+
+    def _tpm(self, epoch: Epoch) -> _Tpm | None:
+        said = epoch.statement.attestation
+        return None if said is None else next((tpm for tpm in self._tpms if is_same_tpm(tpm.said, said)), None)
 
     def judge(self) -> Iterator[Finding]:
         for sha256, record in self._history.anchors:
@@ -77,12 +90,13 @@ class _Journal:
                 yield from self._anchor(place.epoch, record)
 
     def _anchor(self, epoch: Epoch, anchor: Anchor) -> Iterator[Finding]:
-        if self._said is None or self._key is None:
+        tpm = self._tpm(epoch)
+        if tpm is None or tpm.key is None:
             what = "an anchor by a TPM that the agency's statement does not name: not judged"
             yield _finding("extent", epoch, anchor, what)
             return
         try:
-            certified = _checked(anchor, self._said, self._key)
+            certified = check_anchor(anchor, tpm.said, tpm.key)
         except EvidenceError as failure:
             yield _finding("content", epoch, anchor, f"the anchor does not hold: {failure}")
             return
@@ -94,50 +108,26 @@ class _Journal:
         if anchor.head.seq >= anchor.seq:
             yield _finding("content", epoch, anchor, "the anchor is about a line that comes after it")
             return
-        yield from self._counted(epoch, anchor, certified)
+        if self._newest not in (None, tpm):
+            what = (
+                "another TPM than before: that none of that one's later anchors are missing is not proven by this one"
+            )
+            yield _finding("note", epoch, anchor, what)
+        yield from self._counted(tpm, epoch, anchor, certified)
+        self._newest = tpm
+        tpm.counter, tpm.clock_ms = certified.counter, certified.clock_ms
         self.last, self.counter, self._lost = anchor.head, certified.counter, False
-        self._clock_ms = certified.clock_ms
 
-    def _counted(self, epoch: Epoch, anchor: Anchor, certified: Certified) -> Iterator[Finding]:
-        missing = certified.counter - self.counter - 1
-        if certified.counter <= self.counter:
-            what = f"the TPM's counter is {certified.counter} after {self.counter}: it never goes back"
+    def _counted(self, tpm: _Tpm, epoch: Epoch, anchor: Anchor, certified: Certified) -> Iterator[Finding]:
+        missing = certified.counter - tpm.counter - 1
+        if certified.counter <= tpm.counter:
+            what = f"the TPM's counter is {certified.counter} after {tpm.counter}: it never goes back"
             yield _finding("content", epoch, anchor, what)
         elif missing and not self._lost:
             what = f"{missing} of the TPM's anchors before it are missing: the journal was put back to an older state"
             yield _finding("content", epoch, anchor, what)
-        if certified.safe and certified.clock_ms < self._clock_ms:
+        if certified.safe and certified.clock_ms < tpm.clock_ms:
             yield _finding("content", epoch, anchor, "the TPM's clock went back between two anchors")
-
-
-def _checked(anchor: Anchor, said: Attestation, key: ec.EllipticCurvePublicKey) -> Certified:
-    """What the TPM certified, by the agency's TPM, over the line that the anchor names; `EvidenceError` otherwise."""
-    try:
-        statement = base64.b64decode(anchor.statement, validate=True)
-    except ValueError as failure:
-        raise EvidenceError(f"its statement is not base64: {failure}") from failure
-    if hashlib.sha256(statement).hexdigest() != anchor.sha256:
-        raise EvidenceError("its digest is not that of its statement")
-    certified = read_certified(statement)
-    try:
-        key.verify(certified.signature, certified.signed, ec.ECDSA(hashes.SHA256()))
-    except InvalidSignature as failure:
-        raise EvidenceError("it is not signed by the TPM that the agency's statement names") from failure
-    if certified.name != said.counter:
-        raise EvidenceError("it is about something other than the counter that the agency's statement names")
-    if certified.qualifier != bytes.fromhex(anchor.head.sha256):
-        raise EvidenceError(f"the TPM certified another line than line {anchor.head.seq}")
-    return certified
-
-
-def _key(said: Attestation | None) -> ec.EllipticCurvePublicKey | None:
-    if said is None:
-        return None
-    try:
-        key = load_der_public_key(base64.b64decode(said.key, validate=True))
-    except (ValueError, TypeError, UnsupportedAlgorithm):
-        return None
-    return key if isinstance(key, ec.EllipticCurvePublicKey) and isinstance(key.curve, ec.SECP256R1) else None
 
 
 def _lost(record: HistoryLost) -> str:
