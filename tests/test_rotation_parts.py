@@ -20,6 +20,7 @@ from hw_sim.tpm import TwinTpm
 from hw_sim.virtual import VirtualDevice
 from tests.benches import DEVICE, make_bench, shown
 from tests.cards import copy_of, device_signer, judged, lines_of, write_lines
+from tests.docks import Dock, Template
 from tests.rotations import rotate
 
 # -- the TPM's anchors ----------------------------------------------------------------------------------------------
@@ -220,3 +221,59 @@ def test_a_power_cut_as_the_new_key_begins_is_no_loss(anchored: Anchored, tmp_pa
     anchored.shift()
     assert (anchored.counters(), anchored.lost()) == ([*range(7, 16)], [])
     assert judged(anchored.bench).exit_status == 0
+
+
+# -- custody --------------------------------------------------------------------------------------------------------
+
+
+def test_the_new_key_releases_what_the_old_one_recorded(tmp_path: Path) -> None:
+    """One recording that the old key closed, one that the new key recovered."""
+    template = Template(tmp_path / "template", recordings=1)
+    old = template.dock(tmp_path / "bench")
+    old.device.run(1)
+    old.device.double()
+    old.device.run(3)
+    old.device.cut()
+    rotate(old.bench, template.agency)
+    dock = Dock(old.bench, template.agency, template.clip, boots=2)
+    dock.device.run(1)
+    closed, recovered = dock.names
+    for name in (closed, recovered):
+        dock.store.give(name)
+        dock.soon()
+    assert (dock.spool(), len(dock.kept())) == ([], 2)
+    for _ in range(2):
+        dock.room(1_000_000)
+        dock.soon()
+    dock.room(1_000_000_000)
+    dock.soon()
+    dock.device.stop()
+    assert dock.files(closed) == [layout.LEDGER]
+    assert dock.files(recovered)[:2] == [layout.LEDGER, layout.recovery_file(0)]
+    verdict = judged(dock.bench)
+    said = [(r.answers.content, r.exit_status) for r in verdict.recordings]
+    assert said == [("released", 0), ("released", 4)], shown(verdict)
+    assert [f.what for f in verdict.findings if f.question == "content"] == []
+
+
+def test_a_release_that_the_old_key_began_is_gone_on_with_by_the_new_one(tmp_path: Path) -> None:
+    """The power went when the journal said that it goes, and before any of it was gone."""
+    template = Template(tmp_path / "template", recordings=1)
+    old = template.dock(tmp_path / "bench")
+    (name,) = old.names
+    before = tmp_path / "before"
+    shutil.copytree(old.bench.card / layout.EVIDENCE / name, before)
+    old.store.give(name)
+    old.soon()
+    old.room(1_000_000)
+    old.soon()
+    old.device.stop()
+    assert old.files(name) == [layout.LEDGER]
+    shutil.copytree(before, old.bench.card / layout.EVIDENCE / name, dirs_exist_ok=True)
+    rotate(old.bench, template.agency)
+    dock = Dock(old.bench, template.agency, template.clip, boots=2)
+    dock.soon()
+    dock.device.stop()
+    assert dock.files(name) == [layout.LEDGER]
+    verdict = judged(dock.bench)
+    assert [r.answers.content for r in verdict.recordings] == ["released"], shown(verdict)

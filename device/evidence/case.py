@@ -7,6 +7,7 @@ from pathlib import Path
 
 import msgspec
 from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from device.errors import EvidenceError
 from device.evidence import layout
@@ -14,7 +15,7 @@ from device.evidence.chain import ReadLine, Walk
 from device.evidence.dating import Dating
 from device.evidence.documents import Identities, why_not_policy
 from device.evidence.history import History, Told
-from device.evidence.identity import parse_utc
+from device.evidence.identity import p256_key, parse_utc
 from device.evidence.kept_receipts import Kept
 from device.evidence.reading import each_name
 from device.evidence.receipts import Receipt
@@ -54,6 +55,13 @@ class Given(msgspec.Struct, frozen=True):
     revoked: Revocations = NONE_REVOKED
     policies: dict[PolicyName, str] = msgspec.field(default_factory=dict)
     """Why each policy that was looked at is not the one that was in force."""
+
+    def keys_of(self, certificate_sha256: str) -> tuple[ec.EllipticCurvePublicKey, ...]:
+        """A ledger's own key, and those to which rotations led from it, whose certificates are here: any of them may have
+        recovered the recording."""
+        heirs = self.history.rotations.heirs(certificate_sha256)
+        certificates = self.identities.certificates
+        return tuple(p256_key(certificates[sha256]) for sha256 in heirs if sha256 in certificates)
 
     def why_not_policy(self, named: PolicyName) -> str:
         """As `documents.why_not_policy`; each policy is looked at once."""

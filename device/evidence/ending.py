@@ -13,7 +13,6 @@ from device.evidence.case import MOST_FINDINGS, Found, Given, Ledger
 from device.evidence.chain import ReadChain, ReadLine, never_whole, read_chain
 from device.evidence.dating import Bounds
 from device.evidence.history import Told
-from device.evidence.identity import p256_key
 from device.evidence.reading import digest_file, read_file, regular_size
 from device.evidence.records import LedgerRecord, Line, RecordingClosed, RecordingOpened, RecordingRecovered
 from device.evidence.recovery import MAX_SEGMENT_BYTES
@@ -123,14 +122,9 @@ def _by_an_heir(
     given: Given, data: bytes, last: ReadLine[LedgerRecord], certificate_sha256: str
 ) -> ReadChain[LedgerRecord]:
     """A recovery is signed by the ledger's key, or by one to which a rotation led from it."""
-    heirs = [
-        c
-        for sha256 in given.history.rotations.heirs(certificate_sha256)
-        if (c := given.identities.certificates.get(sha256))
-    ]
     reads = [
-        read_chain(data, 0, p256_key(c), records.decode_ledger, last.record.stream, last.record.seq + 1, last.sha256)
-        for c in heirs
+        read_chain(data, 0, key, records.decode_ledger, last.record.stream, last.record.seq + 1, last.sha256)
+        for key in given.keys_of(certificate_sha256)
     ]
     return next((read for read in reads if read.lines), reads[0])
 

@@ -7,7 +7,6 @@ of exactly this ledger (E7). Nothing found on a card raises.
 from device.errors import EvidenceError
 from device.evidence.case import Found, Given, Release
 from device.evidence.holdings import Ours, prove
-from device.evidence.identity import p256_key
 from device.evidence.records import RecordingOpened
 from device.evidence.verdicts import Extent
 
@@ -23,9 +22,9 @@ def release_of(given: Given, found: Found, opened: RecordingOpened) -> Release |
         return Release(sha256, None, f"its receipt {sha256} is not here: {kept.refused.get(sha256, 'it is missing')}")
     if receipt.recording != found.name or sha256 not in handed.receipts:
         return Release(sha256, None, f"the receipt {sha256} is not this recording's")
-    key = p256_key(given.identities.certificates[opened.certificate_sha256])
+    keys = given.keys_of(opened.certificate_sha256)
     try:
-        prove(Ours(given.card, opened.device, (key,), given.anchors), sha256, receipt)
+        prove(Ours(given.card, opened.device, keys, given.anchors), sha256, receipt)
     except EvidenceError as failure:
         return Release(sha256, None, f"the receipt {sha256} does not fit: {failure}")
     return Release(sha256, receipt, "")
