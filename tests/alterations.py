@@ -234,7 +234,7 @@ def _of_another(scene: Scene) -> None:
 
 
 def _journal_line(scene: Scene) -> None:
-    edit_lines(scene.card / layout.epoch_file("000000"), lambda lines: [*lines[:5], *lines[6:]])
+    edit_lines(scene.card / layout.epoch_file("000000"), lambda lines: [*lines[:7], *lines[8:]])
 
 
 def _rolled_back(scene: Scene) -> None:
@@ -349,7 +349,11 @@ CLASSES = (
         3.0,
     ),
     Alteration(
-        "record repeated", "a line put twice", lambda s: s.ledger(lambda x: [*x[:4], *x[3:]]), "ledger.jsonl, line 4", 0
+        "record repeated",
+        "a line put twice",
+        lambda s: s.ledger(lambda x: [*x[:4], *x[3:]]),
+        "ledger.jsonl, line 4",
+        4.0,
     ),
     Alteration(
         "record of another recording",
@@ -379,7 +383,13 @@ CLASSES = (
         "ledger.jsonl, line 0",
         0.0,
     ),
-    Alteration("ledger's tail removed", "its last two lines deleted", lambda s: s.ledger(lambda x: x[:-2]), "", 0),
+    Alteration(
+        "ledger's tail removed",
+        "its last two lines deleted",
+        lambda s: s.ledger(lambda x: x[:-2]),
+        "ledger.jsonl, line 12",
+        9.0,
+    ),
     Alteration(
         "ledger's middle removed",
         "all but two lines at either end",
@@ -400,7 +410,7 @@ CLASSES = (
     ),
     Alteration("policy swapped", "“deny” made “allow”", _policy_swapped, "policy/<digest>.toml", 0.0),
     Alteration(
-        "journal line removed", "a line of the journal deleted", _journal_line, "journal/000000.jsonl, line 5", None
+        "journal line removed", "a line of the journal deleted", _journal_line, "journal/000000.jsonl, line 7", None
     ),
     Alteration(
         "journal rolled back",

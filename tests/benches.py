@@ -63,6 +63,14 @@ def make_bench(
     )
 
 
+def without_media(bench: Bench) -> None:
+    """A device that does not sign within the pictures: the configuration names no key for it."""
+    text = bench.config.read_text("utf-8")
+    line = 'media_certificate = "media.der"\nmedia_key = "media.key"\n'
+    assert text.count(line) == 1, "the bench's media key"
+    bench.config.write_text(text.replace(line, ""), "utf-8")
+
+
 def verified(bench: Bench, *, read: bool = False, head: str | None = None, jobs: int | None = None) -> CardVerdict:
     """What `bodycam verify` finds on the bench's card, opened and decoded when `read`."""
     opener = None

@@ -537,8 +537,11 @@ def test_nothing_else_of_the_daemons_takes_a_file_off_a_disk() -> None:
     }
     assert found == {
         "device/evidence/adoption.py",
+        "device/evidence/c2pa_manifest.py",
         "device/evidence/disk.py",
-        "device/evidence/opening.py",
+        "device/evidence/keys.py",
+        "device/export_writing.py",
+        "device/provisioning.py",
         "device/service/status.py",
         "device/terminal.py",
     }

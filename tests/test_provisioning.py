@@ -19,7 +19,7 @@ from device.evidence.identity import Role, common_name, key_protection
 from device.policy_signing import sign_policy
 from hw_sim.agency import Agency, Bench
 from hw_sim.virtual import VirtualDevice
-from tests.benches import FIRST_PROFILE, make_bench, shown, verified
+from tests.benches import FIRST_PROFILE, make_bench, shown, verified, without_media
 from tests.commands import run as bodycam
 from tests.tokens import SimulatedTpm, put_key, token_uri, tpm_tables
 
@@ -126,6 +126,9 @@ def test_nothing_is_made_when_the_request_can_t_be_written(bench: Bench, tmp_pat
 
 
 def test_the_role_media_has_a_key_of_its_own(bench: Bench, tmp_path: Path, desk: Desk, capsys: Said) -> None:
+    without_media(bench)
+    (bench.root / "device" / "media.key").unlink()
+    (bench.root / "device" / "media.der").unlink()
     assert request_for(bench, tmp_path / "media.csr", "--role", "media") == 2
     assert "names no key for media; set identity.media_key" in capsys.readouterr().err
     put_key(bench, "device.key", "")
@@ -310,7 +313,8 @@ def test_show_says_which_keys_and_what_is_wrong(bench: Bench, capsys: Said) -> N
     assert bodycam("provision", "show", "--config", config(bench), "--json") == 0
     said = json.loads(capsys.readouterr().out)
     assert (said["device"], said["agency"], said["problem"]) == ("BC-000001", "City Police", "")
-    (key,) = said["keys"]
+    key, media = said["keys"]
+    assert (media["role"], media["place"], media["protection"]) == ("media", "media.key", "file")
     assert (key["role"], key["place"], key["protection"]) == ("ledger", "device.key", "file")
     assert key["subject"] == "CN=BC-000001,OU=key protection: file"
     assert len(key["public_sha256"]) == len(key["certificate_sha256"]) == 64
@@ -335,6 +339,7 @@ def test_the_page_s_commands_provision_a_device_that_records_and_is_trusted(
     """CSR, openssl, install, the daemon, verify: as the page has it, with a token; the policy is by the same CA."""
     work = tmp_path / "work"
     bench = make_bench(work, agency=agency, pre_event_s=1, post_event_s=1)
+    without_media(bench)
     put_key(bench, token_uri(token, "by-the-page"))
     commands = tmp_path / "bin"
     commands.mkdir()

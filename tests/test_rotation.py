@@ -33,7 +33,7 @@ from hw_sim.clock import VirtualClock
 from hw_sim.virtual import VirtualDevice
 from tests import commands
 from tests.auditors import audited
-from tests.benches import make_bench, policy_document, shown
+from tests.benches import make_bench, policy_document, shown, without_media
 from tests.cards import all_findings, copy_of, edit_lines, folder_of, judged, lines_of, write_lines
 from tests.rotations import UTC, give_key, held, name_rotation, rotate
 
@@ -499,6 +499,7 @@ def test_a_rotation_in_an_epoch_of_the_same_key(rotated: Bench, tmp_path: Path) 
 def test_a_rotation_to_a_key_that_no_agency_issued(before: Bench, tmp_path: Path) -> None:
     """Whoever has the old key gives the journal to a key of their own making: the signer is not trusted."""
     bench = copy_of(before, tmp_path / "bench")
+    without_media(bench)
     thief = Agency("Demo Agency")
     trust = bench.trust.read_bytes()
     rotate(bench, thief)
