@@ -32,7 +32,7 @@ from device.evidence.records import RecordingOpened, Segment
 from device.evidence.verdicts import EXIT_ALTERED, EXIT_WRONG_KEY, Finding, RecordingVerdict
 from device.evidence.verify import Opener, Progressing, is_card, is_recording
 from device.export_asked import TIME, check_texts, interval_asked, policy_in_force, report_filed, utc_text
-from device.export_writing import Exporter, access_deed, access_record, write_export
+from device.export_writing import Exporter, ManifestSigner, access_deed, access_record, write_export
 from device.policy.model import Policy
 from device.readers import progress, show_recording, verified
 from device.terminal import Output, check_output, check_replaceable, print_json, safe, write_whole
@@ -62,6 +62,10 @@ def add_export_commands(commands: "argparse._SubParsersAction[argparse.ArgumentP
     export.add_argument("--reason", required=True, metavar="TEXT", help="why")
     export.add_argument("--report-filed", metavar="TIME", help="when the wearer's report was filed (R20)")
     _add_exporter(export)
+    c2pa = "with --c2pa-certificate: also a C2PA manifest, signed with this private key"
+    export.add_argument("--c2pa-key", type=Path, metavar="KEY.pem", help=c2pa)
+    chain = "its certificate for C2PA alone, then those up to the CA, in PEM"
+    export.add_argument("--c2pa-certificate", type=Path, metavar="CERT", help=chain)
     export.add_argument("-o", "--output", type=Path, required=True, metavar="FILE.mp4")
     export.add_argument("--force", action="store_true", help="replace FILE.mp4 and its access record if they are there")
     export.add_argument("--json", action="store_true", help="for programs")
@@ -85,7 +89,8 @@ def _add_exporter(parser: argparse.ArgumentParser) -> None:
 def _export(options: argparse.Namespace) -> int:
     output: Path = options.output
     beside = access_record(output)
-    inputs = [options.identity, options.export_key, options.export_certificate, *filter(None, [options.trust])]
+    c2pa = [options.c2pa_key, options.c2pa_certificate]
+    inputs = [options.identity, options.export_key, options.export_certificate, *filter(None, [options.trust, *c2pa])]
     _check_places(output, beside, inputs, force=options.force)
     check_texts(recipient=options.recipient, reason=options.reason)
     recording: Path = options.recording
@@ -93,6 +98,7 @@ def _export(options: argparse.Namespace) -> int:
         there = "not a recording's folder" if recording.exists() else "no such folder"
         raise UsageError(f"{recording}: {there}; give one of those in a card's evidence folder")
     exporter = Exporter(options.export_key, options.export_certificate)
+    manifest = _manifest_signer(*c2pa)
     identity = Identity(options.identity)
     anchors = load_anchors(options.trust) if options.trust is not None else ()
     judged = _judged(recording, identity, anchors, quiet=options.json)
@@ -110,9 +116,17 @@ def _export(options: argparse.Namespace) -> int:
     filed = report_filed(options.report_filed, disclosure, policy)
     deed = access_deed(disclosure, policy, exporter, options.recipient, options.reason, filed)
     with progress(sum(s.file.size for s in disclosure.segments), "writing", quiet=options.json) as advance:
-        write_export(disclosure, identity, exporter, deed, output, advance)
-    _show(judged, options, disclosure, policy)
+        write_export(disclosure, identity, exporter, deed, output, advance, manifest)
+    _show(judged, options, disclosure, policy, manifest)
     return _status(judged, trusted=options.trust is not None)
+
+
+def _manifest_signer(key: Path | None, certificate: Path | None) -> ManifestSigner | None:
+    if key is not None and certificate is not None:
+        return ManifestSigner(key, certificate)
+    if key is not None or certificate is not None:
+        raise UsageError("--c2pa-key and --c2pa-certificate belong together: give both, or neither")
+    return None
 
 
 def _judged(recording: Path, identity: Identity, anchors: Anchors, *, quiet: bool) -> RecordingVerdict:
@@ -139,7 +153,11 @@ def _check_places(output: Path, beside: Path, inputs: list[Path], *, force: bool
 
 
 def _show(
-    judged: RecordingVerdict, options: argparse.Namespace, done: Disclosure | None, policy: Policy | None = None
+    judged: RecordingVerdict,
+    options: argparse.Namespace,
+    done: Disclosure | None,
+    policy: Policy | None = None,
+    manifest: ManifestSigner | None = None,
 ) -> None:
     output: Path = options.output
     access = str(access_record(output))
@@ -150,6 +168,7 @@ def _show(
             "output": str(output) if done else None,
             "bytes": size,
             "access": access if done else None,
+            "c2pa": manifest.name if manifest else None,
         }
         print_json(said)
         return
@@ -163,6 +182,8 @@ def _show(
     begin, end, whole = ((at - done.opened.video.base_us) / 1e6 for at in (done.from_us, done.to_us, done.end_us))
     what = "the whole recording" if done.part is None else f"seconds {begin:.3f}–{end:.3f} of {whole:.3f}"
     _say(console, f"{output}: {size} bytes, {what}")
+    if manifest is not None:
+        _say(console, f"{output}: with a C2PA manifest by {manifest.name}, for readers of that standard")
     _say(console, f"{access}: the access record; keep it with the file")
     if policy is not None and policy.disclosure.withheld_from:
         withheld = ", ".join(policy.disclosure.withheld_from)

@@ -14,6 +14,7 @@ import pyrage
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from device.evidence import records
 from device.evidence.bundle import make_bundle
@@ -92,6 +93,7 @@ class Agency:
         self.policy_signer = self.issue(f"{name} policies", Role.POLICY)
         self.receiver = self.issue(f"{name} evidence store", Role.RECEIPT)
         self.exporter = self.issue(f"{name} custodian", Role.EXPORT)
+        self.c2pa = self.issue_for_c2pa(f"{name} custodian")
         self.footage = pyrage.x25519.Identity.generate()
         self.context = pyrage.x25519.Identity.generate()
 
@@ -118,6 +120,21 @@ class Agency:
             .sign(self._ca_key, hashes.SHA256())
         )
         return certificate.public_bytes(serialization.Encoding.DER)
+
+    def issue_for_c2pa(self, common_name: str) -> Issued:
+        """For C2PA manifests alone: a purpose that readers of that standard know, and no role of ours."""
+        key = ec.generate_private_key(ec.SECP256R1())
+        issuer = x509.AuthorityKeyIdentifier.from_issuer_public_key(self._ca_key.public_key())
+        certificate = (
+            self._builder(_name(common_name), key.public_key(), VALID_DAYS)
+            .issuer_name(self.ca.subject)
+            .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.EMAIL_PROTECTION]), critical=True)
+            .add_extension(x509.KeyUsage(True, *[False] * 8), critical=True)
+            .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+            .add_extension(issuer, critical=False)
+            .sign(self._ca_key, hashes.SHA256())
+        )
+        return Issued(key, certificate.public_bytes(serialization.Encoding.DER))
 
     def provision(
         self, device: str, certificate: bytes, protection: str = "file", attestation: Attestation | None = None
@@ -222,6 +239,14 @@ class Bench(msgspec.Struct, frozen=True):
         return self.root / "agency" / "export.der"
 
     @property
+    def c2pa_key(self) -> Path:
+        return self.root / "agency" / "c2pa.key"
+
+    @property
+    def c2pa_certificate(self) -> Path:
+        return self.root / "agency" / "c2pa.der"
+
+    @property
     def status_file(self) -> Path:
         return self.root / "device" / "status.json"
 
@@ -261,6 +286,7 @@ def lay_out_bench(
         (agency.policy_signer, bench.policy_key, bench.policy_certificate),
         (agency.receiver, bench.receipt_key, bench.receipt_certificate),
         (agency.exporter, bench.export_key, bench.export_certificate),
+        (agency.c2pa, bench.c2pa_key, bench.c2pa_certificate),
     ):
         _write_private(key, signer.key_pem)
         certificate.write_bytes(signer.certificate)

@@ -33,6 +33,7 @@ EVIDENCE_TYPE = bytes(range(16))
 SOURCE = Source(
     device="BC-000001",
     recording="000001-0123456789abcdef",
+    part=None,
     title="recording.mp4",
     first_sha256="1" * 64,
     last_sha256="2" * 64,
@@ -172,6 +173,7 @@ def test_the_first_reader_takes_it_and_finds_the_ledger_named(signed: Path, agen
     assert said[LEDGER_ASSERTION] == {
         "device": "BC-000001",
         "recording": "000001-0123456789abcdef",
+        "part": None,
         "first_sha256": "1" * 64,
         "last_sha256": "2" * 64,
         "root": "3" * 64,

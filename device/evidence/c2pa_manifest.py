@@ -6,6 +6,7 @@ that is checked before the file is given. The library (the extra `c2pa`) is impo
 """
 
 import json
+import os
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -15,6 +16,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 
 from device.errors import BodycamError, EvidenceError, UsageError
+from device.evidence.container import Part
 from device.evidence.envelope import Signer
 from device.evidence.identity import load_certificate
 
@@ -31,10 +33,12 @@ _PIECE_BYTES = 1024 * 1024
 
 
 class Source(msgspec.Struct, frozen=True):
-    """Where the file comes from. Digests in hex: of the ledger's first and last line, of its tree's root."""
+    """Where the file comes from. Digests in hex: of the ledger's first and last line, of its tree's root. `part`: of the
+    recording's segments those that the file holds, None: all."""
 
     device: str
     recording: str
+    part: Part | None
     title: str
     first_sha256: str
     last_sha256: str
@@ -44,21 +48,27 @@ class Source(msgspec.Struct, frozen=True):
 
 
 def add_manifest(mp4_in: Path, mp4_out: Path, *, signer: Signer, chain: tuple[bytes, ...], source: Source) -> None:
-    """Write `mp4_out`, a new file: `mp4_in` with a manifest. `chain` (DER): the signer's certificate, then those between it
+    """Write `mp4_out`, a new file for nobody else to read: `mp4_in` with a manifest. `chain` (DER): the signer's certificate, then those between it
     and the anchor, which is left out. `UsageError` for a certificate that readers would not take, and without the extra;
     `EvidenceError` when no manifest could be written; then there is no `mp4_out`. What the signer raises goes on."""
     check_certificate(chain[0])
-    with mp4_in.open("rb") as reading, mp4_out.open("x+b") as writing:
+    with mp4_in.open("rb") as reading, open(mp4_out, "x+b", opener=_private) as writing:
         try:
             _sign(reading, writing, signer, chain, source)
             _check_nothing_else_changed(reading, writing)
+            writing.flush()
+            os.fsync(writing.fileno())
         except BaseException:
             mp4_out.unlink()
             raise
 
 
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
+
+
 def _sign(reading: BinaryIO, writing: BinaryIO, signer: Signer, chain: tuple[bytes, ...], source: Source) -> None:
-    c2pa = _library()
+    c2pa = load_library()
     refused: list[BodycamError] = []
 
     def sign(message: bytes) -> bytes:
@@ -106,7 +116,8 @@ _SETTINGS: dict[str, Any] = {
 """No network, no pictures of its own, and above 32 MB a temporary file: a film would else be held in memory whole."""
 
 
-def _library() -> Any:
+def load_library() -> Any:
+    """`UsageError` without the extra."""
     try:
         import c2pa
     except ImportError as failure:
@@ -118,6 +129,7 @@ def _manifest(source: Source) -> str:
     ledger = {
         "device": source.device,
         "recording": source.recording,
+        "part": None if source.part is None else {"first": source.part.first, "last": source.part.last},
         "first_sha256": source.first_sha256,
         "last_sha256": source.last_sha256,
         "root": source.root,
@@ -128,13 +140,17 @@ def _manifest(source: Source) -> str:
         "digitalSourceType": _CAPTURED,
         "description": "recorded by a body-worn camera",
     }
+    actions = [created]
+    if source.part is not None:
+        said = f"segments {source.part.first} to {source.part.last} of the recording, as they were recorded"
+        actions.append({"action": "c2pa.trimmed", "description": said})
     return json.dumps(
         {
             "claim_generator_info": [{"name": "bodycam", "version": source.software}],
             "title": source.title,
             "format": "video/mp4",
             "assertions": [
-                {"label": "c2pa.actions.v2", "data": {"actions": [created]}},
+                {"label": "c2pa.actions.v2", "data": {"actions": actions}},
                 {"label": LEDGER_ASSERTION, "data": ledger},
             ],
         }

@@ -33,7 +33,7 @@ from device.evidence.records import (
     RecordingRecovered,
     Segment,
 )
-from device.evidence.recovery import MAX_LEDGER_BYTES, read_ledger
+from device.evidence.recovery import MAX_LEDGER_BYTES, merkle_tree, read_ledger
 from device.evidence.statement import provisioners
 from device.evidence.tree import Paths
 
@@ -45,6 +45,14 @@ class Interval(msgspec.Struct, frozen=True):
     to_us: int
 
 
+class LedgerDigests(msgspec.Struct, frozen=True):
+    """Of a whole ledger, in hex: of its first and last line, and the root of its tree."""
+
+    first_sha256: str
+    last_sha256: str
+    root: str
+
+
 class Disclosure(msgspec.Struct, frozen=True):
     """What will be written: `segments` in order, then `evidence`, the content of the box. `policy`: the document that
     was in force, None when it is not on the card. `from_us`, `to_us`: boot times of what is disclosed; `end_us`: where the
@@ -52,6 +60,7 @@ class Disclosure(msgspec.Struct, frozen=True):
 
     folder: Path
     opened: RecordingOpened
+    ledger: LedgerDigests
     segments: list[Segment]
     evidence: bytes
     policy: bytes | None
@@ -142,9 +151,15 @@ class _Gathering:
         ders = {sha256: self._certificate(sha256) for sha256 in certificates}
         evidence = container.pack(Contents(chosen, members, ders))
         end_us = part.end_us(everything[-1]) if everything else self._opened.video.base_us
-        return Disclosure(self._folder, self._opened, segments, evidence, policy, chosen, end_us)
+        return Disclosure(self._folder, self._opened, self._digests(), segments, evidence, policy, chosen, end_us)
 
     # -- the ledger ---------------------------------------------------------------------------------------------------
+
+    def _digests(self) -> LedgerDigests:
+        lines = self._chain.lines
+        last = lines[-1].record
+        tree = last.tree if isinstance(last, RecordingClosed) else merkle_tree(lines)
+        return LedgerDigests(lines[0].sha256, lines[-1].sha256, tree.root)
 
     def _chosen(self, everything: list[Segment], interval: Interval) -> list[Segment]:
         segments = part.overlapping([line.record for line in self._chain.lines], interval.from_us, interval.to_us)
