@@ -7,20 +7,22 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from device.errors import UsageError
 from device.evidence import layout, records
 from device.evidence.documents import read_identities
 from device.evidence.envelope import line_digest, open_line, sign_line
 from device.evidence.history import read_history
 from device.evidence.identity import load_anchors
-from device.evidence.records import Anchor, HistoryLost
+from device.evidence.records import Anchor, HistoryLost, RecordingEnded
 from device.evidence.tpm_words import read_certified
 from docs.refresh import anchor_by
-from hw_sim.agency import Agency
+from hw_sim.agency import Agency, Bench
 from hw_sim.tpm import TwinTpm
 from hw_sim.virtual import VirtualDevice
-from tests.benches import DEVICE, make_bench, shown
+from tests.benches import DEVICE, make_bench, recordings, shown
 from tests.cards import copy_of, device_signer, judged, lines_of, write_lines
 from tests.docks import Dock, Template
+from tests.exports import exported, judged_export, said, seconds, take_apart
 from tests.rotations import rotate
 
 # -- the TPM's anchors ----------------------------------------------------------------------------------------------
@@ -251,8 +253,8 @@ def test_the_new_key_releases_what_the_old_one_recorded(tmp_path: Path) -> None:
     assert dock.files(closed) == [layout.LEDGER]
     assert dock.files(recovered)[:2] == [layout.LEDGER, layout.recovery_file(0)]
     verdict = judged(dock.bench)
-    said = [(r.answers.content, r.exit_status) for r in verdict.recordings]
-    assert said == [("released", 0), ("released", 4)], shown(verdict)
+    answers = [(r.answers.content, r.exit_status) for r in verdict.recordings]
+    assert answers == [("released", 0), ("released", 4)], shown(verdict)
     assert [f.what for f in verdict.findings if f.question == "content"] == []
 
 
@@ -277,3 +279,76 @@ def test_a_release_that_the_old_key_began_is_gone_on_with_by_the_new_one(tmp_pat
     assert dock.files(name) == [layout.LEDGER]
     verdict = judged(dock.bench)
     assert [r.answers.content for r in verdict.recordings] == ["released"], shown(verdict)
+
+
+# -- exports --------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def recovered(tmp_path_factory: pytest.TempPathFactory) -> Bench:
+    """One recording of the old key, cut by a power loss; the new key recovered it, and recorded one of its own."""
+    agency = Agency()
+    bench = make_bench(tmp_path_factory.mktemp("exports") / "bench", agency=agency, pre_event_s=1, post_event_s=1)
+    device = VirtualDevice(bench)
+    device.boot()
+    device.run(2)
+    device.double()
+    device.run(4)
+    device.cut()
+    rotate(bench, agency)
+    device.boot()
+    device.run(2)
+    device.record(2)
+    device.stop()
+    return bench
+
+
+def test_an_export_of_what_a_later_key_recovered(recovered: Bench, tmp_path: Path) -> None:
+    """The file does not carry the later key's word: it says less than the card, and nothing wrong."""
+    data = exported(recovered, recordings(recovered)[0], tmp_path / "out.mp4")
+    verdict = judged_export(recovered, tmp_path / "out.mp4")
+    assert verdict.answers.content == "matches", said(verdict)
+    assert (verdict.answers.extent, verdict.exit_status) == ("open", 4), said(verdict)
+    assert verdict.answers.extent_said == (
+        "it has no end here: it was still recording, or a power loss ended it that was not yet recovered, or that a later "
+        "key recovered"
+    )
+    assert take_apart(data).contents.members.keys() >= {"ledger.jsonl", "journal.jsonl"}
+    assert "recovery.jsonl" not in take_apart(data).contents.members
+
+
+def test_no_part_of_what_a_later_key_recovered(recovered: Bench, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="a later key of the device recovered it"):
+        exported(recovered, recordings(recovered)[0], tmp_path / "out.mp4", seconds(0, 1))
+
+
+def test_exports_of_the_new_keys_own_recording(recovered: Bench, tmp_path: Path) -> None:
+    """Its journal begins with another key's; the statement that the file carries is its own key's."""
+    for choose, extent in ((lambda _: None, "closed"), (seconds(0, 1), "part")):
+        exported(recovered, recordings(recovered)[1], tmp_path / "out.mp4", choose)
+        verdict = judged_export(recovered, tmp_path / "out.mp4")
+        assert (verdict.answers.signer, verdict.answers.content) == ("trusted", "matches"), said(verdict)
+        assert (verdict.answers.extent, verdict.exit_status) == (extent, 0), said(verdict)
+
+
+def test_an_export_whose_end_a_later_key_journaled(recovered: Bench, tmp_path: Path) -> None:
+    """Closed by the old key, and the power went before its journal said so."""
+    agency = Agency()
+    bench = make_bench(tmp_path / "bench", agency=agency, pre_event_s=1, post_event_s=1)
+    device = VirtualDevice(bench)
+    device.boot()
+    device.run(2)
+    device.record(2)
+    device.stop()
+    path = bench.card / layout.epoch_file("000000")
+    told = [records.decode_journal(open_line(line).payload) for line in lines_of(path)[1:]]
+    cut = next(n for n, record in enumerate(told) if isinstance(record, RecordingEnded))
+    write_lines(path, lines_of(path)[: cut + 1])
+    rotate(bench, agency)
+    device.boot()
+    device.run(2)
+    device.stop()
+    assert [r.verdict for r in judged(bench).recordings] == ["intact"]
+    exported(bench, recordings(bench)[0], tmp_path / "out.mp4")
+    verdict = judged_export(bench, tmp_path / "out.mp4")
+    assert (verdict.answers.content, verdict.answers.extent) == ("matches", "not-journaled"), said(verdict)

@@ -19,7 +19,7 @@ from device.evidence.container import Contents, Part
 from device.evidence.documents import MAX_POLICY_BYTES, kept, read_identities
 from device.evidence.ending import MAX_RECOVERY_BYTES
 from device.evidence.envelope import line_digest, open_line
-from device.evidence.history import History, read_history
+from device.evidence.history import Epoch, History, read_history
 from device.evidence.identity import p256_key
 from device.evidence.journal import MAX_EPOCH_BYTES
 from device.evidence.opening import Identity, plaintext
@@ -178,10 +178,11 @@ class _Gathering:
         end: list[bytes] = []
         if not recovered:
             if not isinstance(lines[-1].record, RecordingClosed):
-                raise UsageError(
-                    f"{self._folder}: it has no signed end, so nothing proves where a part of it belongs; "
-                    "export it whole, or start the camera once with this card, which then recovers it"
-                )
+                why = "it has no signed end, so nothing proves where a part of it belongs"
+                way_out = "or start the camera once with this card, which then recovers it"
+                if self._history.told(self._opened.certificate_sha256, self._folder.name).how == "recovered":
+                    why, way_out = "a later key of the device recovered it, whose word no part can carry", ""
+                raise UsageError(f"{self._folder}: {why}; export it whole{way_out and ', '}{way_out}")
             end, lines = raw[-1:], lines[:-1]
         from_us = min(interval.from_us, part.start_us(segments[0]))
         to_us = max(interval.to_us, part.end_us(segments[-1]))
@@ -218,10 +219,12 @@ class _Gathering:
         told = dict(_told(self._history, self._folder.name, self._opened.certificate_sha256))
         wanted |= told
         lines = self._raw_lines(set(wanted.values()))
-        return [self._statement(place.epoch.chain), *(lines[sha256] for sha256 in wanted)]
+        return [self._statement(place.epoch), *(lines[sha256] for sha256 in wanted)]
 
-    def _statement(self, chain: int) -> bytes:
-        first = next(epoch.name for epoch in self._history.epochs if epoch.chain == chain)
+    def _statement(self, own: Epoch) -> bytes:
+        """Where this key's journal begins, or goes on with that of the key before."""
+        same = (e for e in self._history.epochs if (e.chain, e.statement) == (own.chain, own.statement))
+        first = next(same).name
         return _read(self._card / layout.epoch_file(first), MAX_EPOCH_BYTES).split(b"\n", 1)[0]
 
     def _raw_lines(self, epochs: set[str]) -> dict[str, bytes]:

@@ -308,7 +308,7 @@ def _end(carried: Carried) -> tuple[Extent, str]:
     if end is None:
         given_up = journal is not None and journal.ended is not None
         return ("power-loss", "its ledger could not be written on") if given_up else (
-            "open", "it has no end here: it was still recording, or ended by a power loss that was not yet recovered")  # fmt: skip
+            "open", "it has no end here: it was still recording, or a power loss ended it that was not yet recovered, or that a later key recovered")  # fmt: skip
     if not isinstance(end.record, RecordingClosed):
         return "power-loss", "ended by a power loss, or a failed write, and was recovered"
     how = end.record.how
