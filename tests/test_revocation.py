@@ -12,6 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from device.errors import UsageError
+from device.evidence import layout, records
+from device.evidence.envelope import line_digest, open_line
 from device.evidence.identity import load_anchors, load_certificate
 from device.evidence.revocation import Revocations, load_revocations
 from device.evidence.verdicts import CardVerdict
@@ -20,8 +22,9 @@ from hw_sim.agency import Agency, Bench
 from hw_sim.virtual import VirtualDevice
 from tests import commands
 from tests.benches import make_bench, shown
-from tests.cards import changed, copy_of, device_signer, folder_of, lie_in_ledger
+from tests.cards import changed, copy_of, device_signer, folder_of, lie_in_ledger, lines_of
 from tests.rotations import rotate
+from tests.stores import Store
 
 RECORDED = datetime(2026, 9, 21, 14, tzinfo=UTC)
 """Just before the day's recording: simulated time begins at 14:13."""
@@ -192,6 +195,39 @@ def test_the_old_key_of_a_rotation_is_lost(bench: Bench, agency: Agency, tmp_pat
     verdict = _judged(rotated, _revoked(tmp_path / "crl", agency, _entry(old, AFTER, Reason.key_compromise)))
     assert [r.answers.signer for r in verdict.recordings] == ["not-trusted", "trusted"], shown(verdict)
     assert [f.place for f in verdict.findings if f.question == "signer"] == ["journal/000000.jsonl"]
+
+
+@pytest.mark.parametrize(
+    ("at", "day", "signers", "journals"),
+    [
+        (-1, 22, ["trusted", "trusted"], []),
+        (-2, 22, ["trusted", "trusted"], ["journal/000000.jsonl"]),
+        (-1, 28, ["not-trusted", "trusted"], ["journal/000000.jsonl"]),
+    ],
+    ids=["in time", "but for its last line", "too late"],
+)
+def test_the_agency_saw_the_journal_of_a_key_that_was_lost_later(
+    bench: Bench, agency: Agency, tmp_path: Path, at: int, day: int, signers: list[str], journals: list[str]
+) -> None:
+    """Its word is in the new key's journal, and is of a line of the old key's, which was lost on the 26th."""
+    rotated = copy_of(bench, tmp_path / "bench")
+    old = _device(rotated)
+    line = lines_of(rotated.card / layout.epoch_file("000000"))[at]
+    record = records.decode_journal(open_line(line).payload)
+    head = records.Line(stream=record.stream, seq=record.seq, sha256=line_digest(line))
+    rotate(rotated, agency)
+    device = VirtualDevice(rotated)
+    device.boots = 1
+    device.boot()
+    Store(agency, rotated.card).cosign(head, utc=f"2026-09-{day}T08:00:00.000000Z")
+    device.run(5)
+    device.record(1)
+    device.stop()
+    assert not list((rotated.card / layout.SPOOL).iterdir())
+    verdict = _judged(rotated, _revoked(tmp_path / "crl", agency, _entry(old, AFTER, Reason.key_compromise)))
+    assert [r.answers.signer for r in verdict.recordings] == signers, shown(verdict)
+    assert [f.place for f in verdict.findings if f.question == "signer"] == journals, shown(verdict)
+    assert [f.what for f in verdict.findings if f.question == "content"] == []
 
 
 # -- the agency's keys ----------------------------------------------------------------------------------------------

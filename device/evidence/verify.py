@@ -21,6 +21,7 @@ from device.evidence.examine import examine
 from device.evidence.foreign import foreign_files, names_there
 from device.evidence.history import History, read_history
 from device.evidence.identity import parse_utc
+from device.evidence.kept import Place
 from device.evidence.kept_receipts import read_kept
 from device.evidence.reading import names_in, real_folder, regular_size
 from device.evidence.revocation import NONE_REVOKED, Revocations
@@ -231,12 +232,14 @@ class _Examination:
             yield Finding(question="extent", place=layout.JOURNAL, what=what)
 
     def _of_revocation(self) -> Iterator[Finding]:
-        """A journal whose key was revoked, once for each key; and of when the lists are."""
+        """A journal whose key was revoked, once for each key: the first file of which the agency did not see all before
+        that; and of when the lists are."""
         said: set[str] = set()
         for epoch in self._history.epochs:
             sha256 = epoch.statement.certificate_sha256
             at = parse_utc(epoch.boot.utc) if epoch.boot.clock.synchronised else None
-            why, _ = self._revoked.judge(self._identities.certificates[sha256], at)
+            seen = self._dating.bounds(None, Place(epoch.lines[-1].place, epoch)).proven_by
+            why, _ = self._revoked.judge(self._identities.certificates[sha256], at, seen)
             if why and sha256 not in said:
                 said.add(sha256)
                 yield Finding(question="signer", place=layout.epoch_file(epoch.name), what=why)
