@@ -28,6 +28,7 @@ from device.evidence.judgements import Audit, AuditFinding, Decision, Told
 from device.evidence.policies import given_bundle
 from device.evidence.replay import Advancing, unseen
 from device.evidence.report import Report, report
+from device.evidence.revocation import NONE_REVOKED, Revocations, load_revocations
 from device.evidence.unsealing import ContextIdentity
 from device.evidence.verdicts import printable
 from device.evidence.verify import is_card, is_recording
@@ -100,12 +101,14 @@ def _add_keys(parser: argparse.ArgumentParser) -> None:
         metavar="BUNDLE",
         help="a policy that the agency signed, beside those on the card; may be given again",
     )
+    parser.add_argument("--revoked", type=Path, metavar="CRL", help="certificates that this CA took back: its CRL")
 
 
 class _Keys(msgspec.Struct, frozen=True):
     anchors: tuple[x509.Certificate, ...]
     bundles: tuple[Bundle, ...]
     identity: ContextIdentity
+    revoked: Revocations
 
 
 def _keys(options: argparse.Namespace) -> _Keys:
@@ -114,7 +117,8 @@ def _keys(options: argparse.Namespace) -> _Keys:
             raise UsageError(f"--policy {printable(str(path))}: no such file; give a bundle that the agency signed")
     anchors = load_anchors(options.trust)
     identity = ContextIdentity(options.context_identity)
-    return _Keys(anchors, tuple(given_bundle(path, anchors) for path in options.policy), identity)
+    revoked = load_revocations(options.revoked, anchors) if options.revoked is not None else NONE_REVOKED
+    return _Keys(anchors, tuple(given_bundle(path, anchors) for path in options.policy), identity, revoked)
 
 
 # -- audit ----------------------------------------------------------------------------------------------------------
@@ -124,7 +128,13 @@ def _audit(options: argparse.Namespace) -> int:
     keys = _keys(options)
     with _progress("auditing", quiet=options.json) as advance:
         audited = audit(
-            options.path, keys.anchors, keys.bundles, keys.identity, every_step=options.json, advance=advance
+            options.path,
+            keys.anchors,
+            keys.bundles,
+            keys.identity,
+            revoked=keys.revoked,
+            every_step=options.json,
+            advance=advance,
         )
     if options.json:
         print_json(audited)
@@ -218,11 +228,12 @@ def _show_verdict(console: Console, verdict: str, status: int) -> None:
 def _report(options: argparse.Namespace) -> int:
     period = _period(options.begins, options.ends)
     inputs = [options.trust, options.context_identity, *options.policy]
+    inputs += [options.revoked] if options.revoked is not None else []
     if options.html is not None:
         _check_output(options.html, inputs, force=options.force)
     keys = _keys(options)
     with _progress("reporting", quiet=options.json) as advance:
-        said = report(options.path, keys.anchors, keys.bundles, keys.identity, period, advance)
+        said = report(options.path, keys.anchors, keys.bundles, keys.identity, period, advance, keys.revoked)
     if options.json:
         print_json(said)
     else:
@@ -316,7 +327,7 @@ def _short(figures: Figures) -> tuple[str, ...]:
 def _explain(options: argparse.Namespace) -> int:
     keys = _keys(options)
     with _progress("reading the journal", quiet=options.json) as advance:
-        explained = explain(options.recording, keys.anchors, keys.bundles, keys.identity, advance)
+        explained = explain(options.recording, keys.anchors, keys.bundles, keys.identity, advance, keys.revoked)
     if options.json:
         print_json(explained)
     else:

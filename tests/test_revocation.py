@@ -336,3 +336,21 @@ def test_the_command(bench: Bench, agency: Agency, tmp_path: Path, capsys: pytes
     assert commands.run(*verifying) == 0
     assert commands.run(*verifying, "--revoked", str(bench.trust)) == 2
     assert "give a revocation list" in capsys.readouterr().err
+
+
+def test_the_audit_takes_a_list_too(
+    bench: Bench, agency: Agency, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    crl = _revoked(tmp_path / "crl.pem", agency, _entry(_device(bench), AFTER, Reason.key_compromise))
+    given = ["--trust", str(bench.trust), "--context-identity", str(bench.context_identity)]
+    folder = str(folder_of(bench, 0))
+    for asked, says in (
+        (["audit", str(bench.card)], "(key compromise)"),
+        (["report", str(bench.card), "--json"], "(key compromise)"),
+        (["policy", "explain", folder], "signer not trusted"),
+    ):
+        assert commands.run(*asked, *given) == 0
+        assert commands.run(*asked, *given, "--revoked", str(crl)) == 3
+        assert says in capsys.readouterr().out
+    assert commands.run("audit", str(bench.card), *given, "--revoked", str(bench.trust)) == 2
+    assert "give a revocation list" in capsys.readouterr().err

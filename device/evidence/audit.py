@@ -14,19 +14,22 @@ from device.errors import EvidenceError, UsageError
 from device.evidence import layout
 from device.evidence.bundle import Bundle
 from device.evidence.causes import Causes, decisions_in_words, out_of_service, without_an_end
+from device.evidence.dating import dating
 from device.evidence.deeds import Activations
 from device.evidence.documents import read_identities
 from device.evidence.history import read_history
 from device.evidence.judgements import VERDICTS, Audit, AuditFinding, Kind, StepJudged, worst_of
+from device.evidence.kept_receipts import read_kept
 from device.evidence.matching import Sources, match
 from device.evidence.policies import policies_on
 from device.evidence.reading import names_in
 from device.evidence.replay import Advancing, Era, Taken, Watcher, replay, unseen, utc_at
+from device.evidence.revocation import NONE_REVOKED, Revocations
 from device.evidence.runs import Order
 from device.evidence.spans import WhatIsHeld
 from device.evidence.unsealing import ContextIdentity
 from device.evidence.verdicts import Finding, printable
-from device.evidence.verify import is_card
+from device.evidence.verify import is_card, of_revocation
 from device.policy import commands as do
 from device.policy.state import Commands, State
 from device.policy.wording import command_words, deadline_words, input_words
@@ -38,6 +41,7 @@ def audit(
     bundles: tuple[Bundle, ...],
     identity: ContextIdentity,
     *,
+    revoked: Revocations = NONE_REVOKED,
     every_step: bool = False,
     watchers: tuple[Watcher, ...] = (),
     advance: Advancing = unseen,
@@ -54,14 +58,16 @@ def audit(
     findings: list[AuditFinding] = []
     names = _recordings(where, findings)
     identities = read_identities(where)
-    history = read_history(where, identities, anchors)
+    history = read_history(where, identities, anchors, revoked)
+    dated = dating(history, read_kept(where, anchors), anchors)
+    taken_back = of_revocation(history, identities, dated, revoked)
     judge, causes, activations = _Judge(every_step=every_step), Causes(), Activations()
     held = WhatIsHeld()
     policies = policies_on(where, anchors, bundles)
     order = Order(where, history, policies, anchors)
     replayed = replay(history, policies, identity, (judge, causes, activations, held, *watchers), advance)
     matched = match(Sources(where, identities, history, replayed, activations, held, identity), names)
-    findings += map(_of_verify, (*history.findings, *order.of_documents))
+    findings += map(_of_verify, (*history.findings, *taken_back, *order.of_documents))
     findings += [*order.findings, *replayed.findings, *judge.findings, *activations.findings, *matched.findings]
     findings += without_an_end(history, replayed.runs)
     if history.recorded:

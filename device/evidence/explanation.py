@@ -17,6 +17,7 @@ from device.evidence.bundle import Bundle
 from device.evidence.judgements import AuditFinding, StepJudged
 from device.evidence.records import PolicyName, RecordingOpened
 from device.evidence.replay import Advancing, Era, Taken, unseen
+from device.evidence.revocation import NONE_REVOKED, Revocations
 from device.evidence.unsealing import ContextIdentity
 from device.evidence.verdicts import EXIT_EXTENT, EXIT_INTACT, Shown, printable
 from device.evidence.verify import is_recording
@@ -59,6 +60,7 @@ def explain(
     bundles: tuple[Bundle, ...],
     identity: ContextIdentity,
     advance: Advancing = unseen,
+    revoked: Revocations = NONE_REVOKED,
 ) -> Explanation:
     """Explain a recording by its folder on a card. `UsageError` when it is none, or nothing tells when it began."""
     if not is_recording(folder):
@@ -68,7 +70,9 @@ def explain(
     where = folder.resolve()
     opened = _opened(where)
     story = _Story(opened)
-    audited = audit(where.parent.parent, anchors, bundles, identity, watchers=(story,), advance=advance)
+    audited = audit(
+        where.parent.parent, anchors, bundles, identity, revoked=revoked, watchers=(story,), advance=advance
+    )
     place = layout.recording_folder(where.name)
     lines = {(taken.epoch, taken.seq) for taken in story.steps}
     told = {f"{layout.epoch_file(epoch)}, line {seq}" for epoch, seq in lines}

@@ -18,6 +18,7 @@ from device.evidence.identity import parse_utc
 from device.evidence.judgements import Audit
 from device.evidence.records import Record
 from device.evidence.replay import Advancing, Era, Taken, unseen
+from device.evidence.revocation import NONE_REVOKED, Revocations
 from device.evidence.shifts import Bands, Begun, InForce, Marked, PolicyUsed, Shift, Titles, join, titled, titles_of
 from device.evidence.unsealing import ContextIdentity
 from device.evidence.verdicts import Shown
@@ -73,10 +74,11 @@ def report(
     identity: ContextIdentity,
     period: Period,
     advance: Advancing = unseen,
+    revoked: Revocations = NONE_REVOKED,
 ) -> Report:
     """Audit a card, and count what its journal tells of a period."""
     counting = _Counting(period)
-    audited = audit(card, anchors, bundles, identity, watchers=(counting,), advance=advance)
+    audited = audit(card, anchors, bundles, identity, revoked=revoked, watchers=(counting,), advance=advance)
     counting.finish()
     names = folders_by_start(card.resolve(), counting.runs)
     shifts = (bands.shift(names) for bands in counting.shifts.values() if bands.spans)

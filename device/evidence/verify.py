@@ -99,6 +99,21 @@ def verify(
         return examination.verdict(path, known)
 
 
+def of_revocation(history: History, identities: Identities, dated: Dating, revoked: Revocations) -> Iterator[Finding]:
+    """A journal whose key was revoked, once for each key: the first file of which the agency did not see all before that;
+    and of when the lists are."""
+    said: set[str] = set()
+    for epoch in history.epochs:
+        sha256 = epoch.statement.certificate_sha256
+        at = parse_utc(epoch.boot.utc) if epoch.boot.clock.synchronised else None
+        seen = dated.bounds(None, Place(epoch.lines[-1].place, epoch)).proven_by
+        why, _ = revoked.judge(identities.certificates[sha256], at, seen)
+        if why and sha256 not in said:
+            said.add(sha256)
+            yield Finding(question="signer", place=layout.epoch_file(epoch.name), what=why)
+    yield from (Finding(question="note", place="--revoked", what=what) for what in revoked.said)
+
+
 class _Examination:
     """A card, or `only` one recording of it."""
 
@@ -134,7 +149,7 @@ class _Examination:
             *self._folders(),
             *self._documents(),
             *self._of_history(),
-            *self._of_revocation(),
+            *of_revocation(self._history, self._identities, self._dating, self._revoked),
             *self._dating.findings,
             *self._listing,
             *missing.values(),
@@ -230,20 +245,6 @@ class _Examination:
         if self._only is None and not self._history.present:
             what = "there is no journal that can be believed: whether anything is missing can't be told"
             yield Finding(question="extent", place=layout.JOURNAL, what=what)
-
-    def _of_revocation(self) -> Iterator[Finding]:
-        """A journal whose key was revoked, once for each key: the first file of which the agency did not see all before
-        that; and of when the lists are."""
-        said: set[str] = set()
-        for epoch in self._history.epochs:
-            sha256 = epoch.statement.certificate_sha256
-            at = parse_utc(epoch.boot.utc) if epoch.boot.clock.synchronised else None
-            seen = self._dating.bounds(None, Place(epoch.lines[-1].place, epoch)).proven_by
-            why, _ = self._revoked.judge(self._identities.certificates[sha256], at, seen)
-            if why and sha256 not in said:
-                said.add(sha256)
-                yield Finding(question="signer", place=layout.epoch_file(epoch.name), what=why)
-        yield from (Finding(question="note", place="--revoked", what=what) for what in self._revoked.said)
 
     def _missing_recordings(self) -> Iterator[tuple[str, Finding]]:
         if self._only is None:
