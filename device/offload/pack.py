@@ -20,7 +20,7 @@ from device.evidence.history import Epoch, History, read_history
 from device.evidence.identity import p256_key
 from device.evidence.journal import MAX_EPOCH_BYTES
 from device.evidence.reading import file_blocks, names_in, read_file, regular_size
-from device.evidence.records import LedgerRecord, Line, RecordingEnded, Segments
+from device.evidence.records import LedgerRecord, Line, RecordingEnded, RecordingOpened, Segments
 from device.evidence.recovery import MAX_LEDGER_BYTES, read_ledger
 from device.offload.container import END, MANIFEST, Manifest, encode_manifest, header, order_of, padding
 
@@ -112,7 +112,7 @@ class CardReader:
         members = [
             Member(MANIFEST, len(content), content),
             *journal,
-            *self._certificates(epochs, journal),
+            *self._certificates(epochs, journal, self.ledger(ended)),
             *self._policies(epochs),
             *self._recording(ended.recording),
         ]
@@ -138,11 +138,16 @@ class CardReader:
         first = next(e for e in self._history.epochs if e.chain == chain)
         return members, first.lines[0].sha256
 
-    def _certificates(self, epochs: list[Epoch], journal: list[Member]) -> Iterable[Member]:
-        """Those of the devices, and of the provisioners who signed the journals' first lines: of several for one key the
-        one that was valid first, so that a renewed one changes nothing."""
+    def _certificates(
+        self, epochs: list[Epoch], journal: list[Member], ledger: ReadChain[LedgerRecord]
+    ) -> Iterable[Member]:
+        """Those of the devices, of the key that signed within the video, and of the provisioners who signed the journals'
+        first lines: of several for one key the one that was valid first, so that a renewed one changes nothing."""
         wanted = {epoch.statement.certificate_sha256 for epoch in epochs}
         wanted |= {epoch.boot.certificate_sha256 for epoch in epochs}
+        opened = ledger.lines[0].record if ledger.lines else None
+        if isinstance(opened, RecordingOpened):
+            wanted |= {opened.certificate_sha256, opened.media_certificate_sha256 or opened.certificate_sha256}
         for member in journal:
             signer = self._provisioner(member)
             wanted |= {signer} if signer else set()
