@@ -100,7 +100,7 @@ class Spool:
     # -- what is handed in --------------------------------------------------------------------------------------------
 
     def _look(self, holdings: Holdings, now_us: int) -> None:
-        """Take what is good; of receipts, each in its place: one may wait for another that is here too."""
+        """Take what is good; of receipts, each in its place: first those before it that are here too."""
         try:
             names = names_in(self._ours.card / layout.SPOOL)
         except EvidenceError as failure:
@@ -111,14 +111,19 @@ class Spool:
         waiting = [name for name in names if layout.spooled(name) is not None and name not in self._posted]
         waiting = sorted(waiting, key=lambda name: name in self._refused)[:MAX_LOOKED_AT]
         self._waiting = set(waiting)
-        whys: dict[str, str] = {}
-        taken = True
-        while taken:
-            whys = {name: why for name in waiting if (why := self._take(holdings, name))}
-            taken = len(whys) < len(waiting)
-            waiting = list(whys)
+        whys = self._take_all(holdings, waiting)
+        self._waiting.clear()  # what was waited for is not good, or never comes: it may be of another card
+        whys = self._take_all(holdings, list(whys))
         for name, why in whys.items():
             self._refuse(name, why, now_us)
+
+    def _take_all(self, holdings: Holdings, waiting: list[str]) -> dict[str, str]:
+        """Take what can be taken, until nothing more can; the rest, with the reasons."""
+        while True:
+            whys = {name: why for name in waiting if (why := self._take(holdings, name))}
+            if len(whys) == len(waiting):
+                return whys
+            waiting = list(whys)
 
     def _take(self, holdings: Holdings, name: str) -> str:
         """Why a file is not taken; "" when it is."""
@@ -148,9 +153,9 @@ class Spool:
 
     def _receipt(self, holdings: Holdings, name: str, sha256: str, data: bytes) -> ReceiptOrder:
         receipt, _ = read_receipt(data, self._ours.anchors, self._now())
-        if holdings.last is None and f"{receipt.previous}.receipt" in self._waiting:
+        if f"{receipt.previous}.receipt" in self._waiting:
             raise EvidenceError("the receipt before it has not been taken yet")
-        check_extends(self._ours, holdings, receipt)
+        check_extends(self._ours, holdings, sha256, receipt)
         prove(self._ours, sha256, receipt)
         holdings.receipts[sha256] = receipt
         log.info("receipt: the agency holds %s", receipt.recording)

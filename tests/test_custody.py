@@ -12,8 +12,8 @@ import pytest
 
 from device.errors import CannotPersist
 from device.evidence import layout
-from device.evidence.identity import Role
-from device.evidence.receipts import MAX_RECEIPT_BYTES, make_receipt
+from device.evidence.identity import Role, load_anchors
+from device.evidence.receipts import MAX_RECEIPT_BYTES, make_receipt, read_receipt
 from device.evidence.records import NO_DIGEST, Anchor, Line, Receipted, RecordingEnded, Released
 from hw_sim.agency import VIRTUAL_TIME_BEGINS, Agency
 from tests.benches import shown, verified
@@ -78,25 +78,6 @@ def test_receipts_are_taken_in_their_order_whatever_their_names(dock: Dock) -> N
     assert dock.faults("receipt") == []
 
 
-def test_a_receipt_waits_for_the_one_before_it(dock: Dock) -> None:
-    first, second = dock.names
-    early = dock.store.give(first)
-    dock.soon()
-    late = dock.store.give(second)
-    third = dock.store.give(second, utc="2027-03-02T12:00:00.000000Z")
-    withheld = late.read_bytes()
-    late.unlink()
-    dock.soon()
-    assert dock.spool() == [third.name]
-    assert "which has not come; hand that one in first" in dock.whys("receipt")[0]
-    hand_in(dock.bench.card, withheld, "receipt")
-    dock.soon()
-    assert dock.spool() == []
-    assert dock.kept() == sorted([early.name, late.name, third.name])
-    dock.soon()
-    assert dock.faults("receipt") == [True, False]
-
-
 def test_what_is_handed_in_waits_until_nothing_is_recorded(dock: Dock) -> None:
     dock.device.run(2)
     dock.device.double()
@@ -150,15 +131,29 @@ def _earlier_head(dock: Dock) -> Line:
     return Line(stream="000000", seq=1, sha256=_digest_of_line(dock, 1))
 
 
+def _newest_head(dock: Dock) -> Line:
+    """The journal head of the receipt that is there."""
+    (path,) = (dock.bench.card / layout.RECEIPTS).iterdir()
+    return read_receipt(path.read_bytes(), load_anchors(dock.bench.trust), None)[0].journal_head
+
+
 def _digest_of_line(dock: Dock, n: int) -> str:
     lines = (dock.bench.card / layout.epoch_file("000000")).read_bytes().splitlines()
     return hashlib.sha256(lines[n]).hexdigest()
 
 
-def _after_another(dock: Dock, **fields: Any) -> object:
+def _after_another(
+    dock: Dock, previous: str | None = "", journal_head: Callable[[Dock], Line] | None = None
+) -> object:
+    """`previous` "": as it is due."""
     dock.store.give(dock.names[1])
     dock.soon()
-    return dock.store.give(dock.names[0], **fields)
+    due = dock.store.receipt(dock.names[0])
+    return dock.store.give(
+        dock.names[0],
+        previous=due.previous if previous == "" else previous,
+        journal_head=journal_head(dock) if journal_head is not None else due.journal_head,
+    )
 
 
 def _of_another_agency(dock: Dock) -> object:
@@ -237,11 +232,14 @@ REFUSED: dict[str, tuple[Case, str]] = {
         "not a record",
     ),
     "a journal head before the last": (
-        lambda d, _: _after_another(d, journal_head=_earlier_head(d)),
-        "is before that of the receipt before it",
+        lambda d, _: _after_another(d, journal_head=_earlier_head),
+        "is not after that of the newest receipt here",
     ),
     "a second first receipt": (lambda d, _: _after_another(d, previous=None), "another receipt follows already"),
-    "a predecessor that never came": (lambda d, _: _after_another(d, previous="4" * 64), "which has not come"),
+    "a predecessor that is not here, and no later head": (
+        lambda d, _: _after_another(d, previous="4" * 64, journal_head=_newest_head),
+        "is not after that of the newest receipt here",
+    ),
     "another role": (
         lambda d, t: d.store.give(d.names[0], signer=t.agency.policy_signer),
         "not for the role receipt",

@@ -76,8 +76,17 @@ class Holdings(msgspec.Struct):
     anchors: set[str] = msgspec.field(default_factory=set)
 
     @property
-    def last(self) -> tuple[str, Receipt] | None:
-        return next(reversed(self.receipts.items()), None)
+    def newest(self) -> tuple[str, Receipt] | None:
+        """The receipt that reaches furthest into this card's journal; of several, the one that was taken last."""
+        furthest: tuple[str, Receipt] | None = None
+        for sha256, receipt in self.receipts.items():
+            if furthest is None or _position(receipt.journal_head) >= _position(furthest[1].journal_head):
+                furthest = (sha256, receipt)
+        return furthest
+
+    def after(self, sha256: str) -> Receipt | None:
+        """The receipt that names this one as the one before it."""
+        return next((receipt for receipt in self.receipts.values() if receipt.previous == sha256), None)
 
 
 def whose(card: Path, device: str, own: ec.EllipticCurvePublicKey, anchors: Anchors) -> Ours:
@@ -142,18 +151,32 @@ def _of_custody(ours: Ours, line: bytes) -> Receipted | Released | Anchor | None
     return record if _signed(ours, signed) else None
 
 
-def check_extends(ours: Ours, holdings: Holdings, receipt: Receipt) -> None:
-    """`EvidenceError` says why a receipt does not follow the last one: the agency's chain, and the journal's."""
-    last = holdings.last
-    if last is not None and receipt.previous != last[0]:
-        known = receipt.previous is None or receipt.previous in holdings.receipts
-        why = "another receipt follows already" if known else "which has not come; hand that one in first"
-        raise EvidenceError(f"the receipt before it is {receipt.previous or 'none'}, {why}")
+def check_extends(ours: Ours, holdings: Holdings, sha256: str, receipt: Receipt) -> None:
+    """`EvidenceError` says why a receipt has no place among those of this card.
+
+    The agency's chain is one a device, and a device may have several cards: the receipt before it may be another card's.
+    Then its journal head must be after that of the newest here. One that came late is taken where it was missing.
+    """
     check_in_journal(ours, receipt.journal_head)
-    if last is not None and _position(receipt.journal_head) < _position(last[1].journal_head):
+    here = _position(receipt.journal_head)
+    after = holdings.after(sha256)
+    if after is not None:
+        if here > _position(after.journal_head):
+            raise EvidenceError(
+                f"its journal head, line {receipt.journal_head.seq}, is after that of the receipt after it, line "
+                f"{after.journal_head.seq}"
+            )
+        return
+    newest = holdings.newest
+    if newest is None:
+        return
+    if receipt.previous is None or any(other.previous == receipt.previous for other in holdings.receipts.values()):
+        raise EvidenceError(f"the receipt before it is {receipt.previous or 'none'}, another receipt follows already")
+    least = _position(newest[1].journal_head)
+    if here < least or (here == least and receipt.previous != newest[0]):
         raise EvidenceError(
-            f"its journal head, line {receipt.journal_head.seq}, is before that of the receipt before it, line "
-            f"{last[1].journal_head.seq}"
+            f"its journal head, line {receipt.journal_head.seq}, is not after that of the newest receipt here, line "
+            f"{newest[1].journal_head.seq}"
         )
 
 
