@@ -11,7 +11,8 @@ import pytest
 
 from device.cli import main
 from device.errors import StoreError
-from device.evidence import layout
+from device.evidence import layout, records
+from device.evidence.envelope import open_line
 from device.evidence.identity import Role, load_anchors
 from device.evidence.receipts import Receipt, file_sha256, make_receipt, read_receipt
 from device.offload.naming import object_name, object_of, receipt_name
@@ -396,6 +397,34 @@ def test_a_journal_that_was_rolled_back_is_refused_loudly(
         assert told[0].endswith(f"--card-of {DEVICE}")
 
 
+def test_an_end_that_a_power_cut_takes_back_was_never_sent(
+    bench: Bench, agency: Agency, dock: FolderStore, tmp_path: Path
+) -> None:
+    """The journal as off-load sees it while its line that ends a recording is being written, and as the cut leaves it."""
+    path = bench.card / layout.JOURNAL / "000000.jsonl"
+    ends = [n for n, line in enumerate(lines_of(path)) if _ends_a_recording(line)]
+    write_lines(path, lines_of(path)[: ends[-1] + 1])
+    assert words(look(bench, dock)) == ["sent", "awaiting-receipt", "not-yet"]
+    assert [one.split()[0] for one in received(agency, bench, dock, tmp_path)] == ["received"]
+    write_lines(path, lines_of(path)[: ends[-1]])
+    device = VirtualDevice(bench)
+    device.boots = 1
+    device.boot()
+    device.run(3)
+    device.record(1)
+    device.stop()
+    assert words(look(bench, dock)) == ["handed-in"] + ["sent", "awaiting-receipt"] * 2
+    assert [one.split()[0] for one in received(agency, bench, dock, tmp_path)] == ["received", "received"]
+    assert words(look(bench, dock)) == ["handed-in", "handed-in"]
+
+
+def _ends_a_recording(line: bytes) -> bool:
+    signed = open_line(line)
+    if signed.payload_type != records.RECORD_TYPE:
+        return False
+    return isinstance(records.decode_journal(signed.payload), records.RecordingEnded)
+
+
 def test_a_second_card_is_taken_when_a_person_says_so(
     bench: Bench, agency: Agency, dock: FolderStore, tmp_path: Path
 ) -> None:
@@ -408,6 +437,7 @@ def test_a_second_card_is_taken_when_a_person_says_so(
     device.boot()
     device.run(3)
     device.record(1)
+    device.run(3)
     look(fresh, dock)
     assert received(agency, fresh, dock, tmp_path)[0].startswith("refused ROLLED BACK OR FORKED: ")
     assert received(agency, fresh, dock, tmp_path, DEVICE)[0].startswith("received receipt ")

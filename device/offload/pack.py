@@ -70,6 +70,7 @@ class CardReader:
         self._card = card
         self._identities = read_identities(card)
         self._history: History = read_history(card, self._identities, anchors)
+        self._durable = {epoch.name: max(line.record.durable for line in epoch.lines) for epoch in self._history.epochs}
 
     def ended(self, device: str) -> list[Ended]:
         """The device's recordings that are over, in the order in which the journal says so: the order to send them in,
@@ -81,6 +82,16 @@ class CardReader:
                 if isinstance(record, RecordingEnded) and record.device == device and record.how in ENDED_WELL:
                     ended[record.recording] = Ended(record.recording, record.head, record.how, line.place)
         return list(ended.values())
+
+    def is_durable(self, ended: Ended) -> bool:
+        """Whether the card keeps the journal's line that says so: a later line, or the boot after it, tells. Of one that a
+        power cut takes back the agency would hold more of the journal than the card does, and see a rollback."""
+        own = next(epoch for epoch in self._history.epochs if epoch.name == ended.line.stream)
+        followed = any(
+            epoch.chain == own.chain and epoch.name > own.name and self._durable[epoch.name] >= epoch.boot.seq
+            for epoch in self._history.epochs
+        )
+        return followed or self._durable[own.name] >= ended.line.seq
 
     def ledger(self, ended: Ended) -> ReadChain[LedgerRecord]:
         """The lines of its ledger; `EvidenceError` when its first line is not signed by a certificate that is here."""

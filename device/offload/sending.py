@@ -27,7 +27,7 @@ from device.offload.stores import Keeping, Store
 
 
 class Outcome(msgspec.Struct, frozen=True):
-    """What a look did about one recording: `sent`, `awaiting-receipt`, `handed-in`, `refused`, `left-alone`."""
+    """What a look did about one recording: `sent`, `awaiting-receipt`, `handed-in`, `refused`, `left-alone`, `not-yet`."""
 
     recording: str
     what: str
@@ -35,7 +35,7 @@ class Outcome(msgspec.Struct, frozen=True):
 
     @property
     def good(self) -> bool:
-        return self.what in ("sent", "awaiting-receipt", "handed-in")
+        return self.what in ("sent", "awaiting-receipt", "handed-in", "not-yet")
 
 
 class Errand(msgspec.Struct, frozen=True):
@@ -74,6 +74,9 @@ class Sender:
         missing = card.missing(ended)
         if missing:
             raise EvidenceError(f"{len(missing)} of its files are not there, {missing[0]} first: released, or damaged")
+        if not card.is_durable(ended):
+            yield Outcome(ended.recording, "not-yet", "no later line of the journal says that its end is durable")
+            return
         if sent is None:
             sent = self._send(card.pack(ended, self._errand.device))
             self._memory.keep(ended.recording, sent)
