@@ -1,9 +1,10 @@
 """`bodycam …`: the daemon on a device, and the readers on a laptop.
 
-Exit status: 0 as asked and intact; 1 content altered, or the audit fails; 2 usage, configuration or a missing file; 3 signer not trusted;
-4 content and signer good, extent unproven; 70 a fault of this program; 74 its output can't be written; 75 the
-agency's store fails: run it again; 78 a
-configuration that the daemon can't start with.
+Exit status: 0 as asked and intact; 1 content altered, or the audit fails;
+2 usage, configuration or a missing file; 3 signer not trusted; 4 content and
+signer good, extent unproven; 70 a fault of this program; 74 its output can't be
+written; 75 the agency's store fails: run it again; 78 a configuration that the
+daemon can't start with.
 """
 
 import argparse

@@ -48,7 +48,7 @@ def _boot_us(opened: RecordingOpened, option: str, text: str) -> int:
         if not text[1:].replace(".", "", 1).isdecimal() or not 0 <= offset_us < _LAST_US // 2:
             raise UsageError(safe(f"{option} {text}: give seconds into the recording, such as +12.5, or {TIME}"))
         return opened.video.base_us + offset_us
-    moment = _moment(option, text)
+    moment = _moment(option, text, f"+SECONDS into it, or {TIME}")
     labelled = parse_utc(opened.utc)
     if labelled is None or not opened.clock.synchronised:
         raise UsageError(
@@ -57,14 +57,14 @@ def _boot_us(opened: RecordingOpened, option: str, text: str) -> int:
     return max(0, opened.boot_us + (moment - labelled) // timedelta(microseconds=1))
 
 
-def _moment(option: str, text: str) -> datetime:
+def _moment(option: str, text: str, wanted: str = TIME) -> datetime:
     try:
         moment = datetime.fromisoformat(text)
         if moment.tzinfo is None:
-            raise UsageError(safe(f"{option} {text}: it has no zone; give {TIME}"))
+            raise UsageError(safe(f"{option} {text}: it has no zone; give {wanted}"))
         return moment.astimezone(UTC)
     except (ValueError, OverflowError) as failure:
-        raise UsageError(safe(f"{option} {text}: not a time; give {TIME}")) from failure
+        raise UsageError(safe(f"{option} {text}: not a time; give {wanted}")) from failure
 
 
 def policy_in_force(disclosure: Disclosure) -> Policy | None:

@@ -502,7 +502,7 @@ def test_the_commands_go_the_whole_way(
 @pytest.mark.parametrize(
     ("named", "wanted", "said"),
     [
-        ((), "", "names none; choose one of these, or sign a policy"),
+        ((), "", "names none; sign a policy whose disclosure.end_points has it"),
         ((), "folder:/srv/mine", "offload.end_point is 'folder:/srv/mine': the policy in force, first 9, names none"),
         (("folder:/srv/a", "folder:/srv/b"), "", "names folder:/srv/a, folder:/srv/b; choose one of these"),
         (("folder:/srv/a",), "folder:/srv/b", "names folder:/srv/a; choose one of these"),

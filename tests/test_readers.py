@@ -183,7 +183,7 @@ def test_what_a_ledger_says_is_shown_as_text(recorded: Bench, tmp_path: Path, ca
 
 def test_a_missing_path_gives_2(recorded: Bench, tmp_path: Path, capsys: Captured) -> None:
     assert _run("verify", tmp_path / "nothing", "--trust", recorded.trust) == 2
-    _only_a_message(capsys, "nothing", "neither a card", "give one of these")
+    _only_a_message(capsys, "nothing", "no such file or folder", "give one of these")
 
 
 @pytest.mark.parametrize("kind", ["file", "pipe", "empty folder", "a link to nowhere", "a link to itself", "too long"])

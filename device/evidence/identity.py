@@ -100,7 +100,9 @@ def load_anchors(path: Path, option: str = "--trust") -> tuple[x509.Certificate,
     try:
         certificates = tuple(x509.load_pem_x509_certificates(pem))
     except ValueError as failure:
-        raise UsageError(f"{option} {path}: it holds no PEM; give the agency's CA certificate in PEM") from failure
+        raise UsageError(
+            f"{option} {path}: it holds no certificate in PEM; give the agency's CA certificate in PEM"
+        ) from failure
     if not any(map(_may_issue, certificates)):
         raise UsageError(f"{option} {path}: no certificate in it is a CA's; give the agency's CA certificate in PEM")
     return certificates

@@ -7,6 +7,7 @@ that is newer than the journal as read is judged again after the journal. Findin
 card raises.
 """
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -89,9 +90,10 @@ def verify(
     known = known_head(head, anchors) if head is not None else None
     where = _resolved(path)
     if not is_recording(path) and not is_card(path):
+        missing = "" if os.path.lexists(where) else "no such file or folder: "
         raise UsageError(
-            f"{printable(str(path))}: neither a card (a folder with {layout.EVIDENCE}/ and {layout.JOURNAL}/) nor a "
-            "recording (a folder such as 000001-0123456789abcdef); give one of these"
+            f"{printable(str(path))}: {missing}neither a card (a folder with {layout.EVIDENCE}/ and {layout.JOURNAL}/) nor a "
+            "recording (a folder such as 000001-0123456789abcdef), nor an MP4 file; give one of these"
         )
     card, only = (where.parent.parent, where.name) if is_recording(path) else (where, None)
     with Workers(jobs or all_cores()) as workers:

@@ -85,9 +85,9 @@ def allowed_end_point(configuration: Configuration) -> Allowed:
     if not wanted and len(named) == 1:
         return Allowed(named[0], bundle, anchors)
     if wanted not in named:
+        way_out = "choose one of these, or sign a policy" if named else "sign a policy"
         raise ConfigurationError(
-            f"{configuration.path}: offload.end_point is {wanted!r}: {says}; choose one of these, or sign a policy whose "
-            "disclosure.end_points has it"
+            f"{configuration.path}: offload.end_point is {wanted!r}: {says}; {way_out} whose disclosure.end_points has it"
         )
     return Allowed(wanted, bundle, anchors)
 
