@@ -21,6 +21,7 @@ from device.evidence.identity import Role
 from device.evidence.records import RecordingOpened
 from device.evidence.seal import Sealer
 from device.evidence.verdicts import EXIT_ALTERED, WORDS, CardVerdict
+from device.media.onvif_sei import parse
 from hw_sim.agency import Agency, Bench
 from hw_sim.virtual import VirtualDevice
 from tests.benches import verified
@@ -276,21 +277,38 @@ def track_added(init: bytes) -> bytes:
     return head + _resized(rest, size) + third + init[trak + size :]
 
 
-def units_removed(segment: bytes, kinds: tuple[int, ...]) -> bytes:
-    """Without the H.264 units of these kinds at the beginning of its first frame."""
-    mdat = segment.index(b"mdat")
-    at = begin = mdat + 4
-    while segment[at + 4] & 31 in {6, 7, 8, 9}:
-        size = 4 + struct.unpack(">I", segment[at : at + 4])[0]
-        segment = segment[:at] + segment[at + size :] if segment[at + 4] & 31 in kinds else segment
-        at += 0 if segment[at + 4] & 31 in kinds else size
-    assert begin < len(segment)
-    return segment
+def sei_removed(segment: bytes) -> bytes:
+    """Without the signature behind the last picture: sample, run and data shrink with it, so that players take it."""
+    mdat = segment.index(b"mdat") - 4
+    at, size = _sei_in(segment, mdat + 8)
+    runs = [match.start() for match in re.finditer(b"trun", segment[:mdat])]
+    data = bytearray(segment)
+    for run in runs:
+        (offset,) = struct.unpack_from(">I", data, run + 12)
+        if offset > at:
+            struct.pack_into(">I", data, run + 12, offset - size)
+    _shrink_last(data, runs[0], size)
+    struct.pack_into(">I", data, mdat, len(segment) - mdat - size)
+    return bytes(data[:at] + data[at + size :])
 
 
-def _seis_removed(segment: bytes) -> bytes:
-    without = units_removed(segment, (6,))
-    return without if without != segment else units_removed(segment, (7, 8))
+def _sei_in(segment: bytes, at: int) -> tuple[int, int]:
+    """Where the first signature's unit is, behind the units from `at` on, and how long it is with its length."""
+    while True:
+        size = 4 + int.from_bytes(segment[at : at + 4], "big")
+        if parse(segment[at + 4 : at + size]) is not None:
+            return at, size
+        at += size
+        assert at < len(segment)
+
+
+def _shrink_last(data: bytearray, run: int, by: int) -> None:
+    """The last sample of a track's run, whose `trun` stands here."""
+    flags, count = struct.unpack_from(">II", data, run + 4)
+    fields = [flag for flag in (0x100, 0x200, 0x400, 0x800) if flags & flag]
+    first = run + 12 + 4 * bool(flags & 1) + 4 * bool(flags & 4)
+    at = first + 4 * (len(fields) * (count - 1) + fields.index(0x200))
+    struct.pack_into(">I", data, at, struct.unpack_from(">I", data, at)[0] - by)
 
 
 # -- the classes -------------------------------------------------------------------------------------------------------
@@ -435,8 +453,8 @@ CLASSES = (
     ),
     Alteration(
         "SEIs removed",
-        "opened, taken out (parameter sets where there are none), sealed again",
-        lambda s: s.remade(s.segment(3), _seis_removed),
+        "opened, its signature taken out, sealed again",
+        lambda s: s.remade(s.segment(3), sei_removed),
         "000003.m4s.age",
         3.0,
     ),

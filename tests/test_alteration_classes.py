@@ -8,9 +8,10 @@ import pyrage
 import pytest
 
 from device.evidence import layout
-from tests.alterations import CLASSES, Alteration, Cards, expected, found, track_added, units_removed
+from tests.alterations import CLASSES, Alteration, Cards, expected, found, sei_removed, track_added
 from tests.benches import shown, verified
 from tests.cards import folder_of
+from tests.media import samples_of, seis_of, without_seis
 
 
 @pytest.fixture(scope="module")
@@ -47,10 +48,17 @@ def test_the_added_track_is_one(cards: Cards) -> None:
         assert [stream.type for stream in container.streams] == ["video", "audio", "audio"]
 
 
-def test_the_units_are_gone(cards: Cards) -> None:
-    segment = _opened(cards, "000000.m4s.age")
-    without = units_removed(segment, (7, 8))
-    assert len(segment) - len(without) == 23 + 4 + 4 + 4, "a parameter set of 23 bytes, one of 4, and their lengths"
+def test_the_signature_is_gone_and_every_picture_is_there(cards: Cards, tmp_path: Path) -> None:
+    init, segment = _opened(cards, layout.INIT), _opened(cards, "000000.m4s.age")
+    played = []
+    for name, data in (("before.mp4", segment), ("after.mp4", sei_removed(segment))):
+        (tmp_path / name).write_bytes(init + data)
+        with av.open(str(tmp_path / name)) as container:
+            played.append([(packet.stream.type, packet.pts) for packet in container.demux() if packet.size])
+    before, after = samples_of(tmp_path / "before.mp4"), samples_of(tmp_path / "after.mp4")
+    assert (len(seis_of(before)), len(seis_of(after))) == (1, 0)
+    assert after == without_seis(before)
+    assert played[0] == played[1]
 
 
 def test_an_edit_that_changes_nothing_is_refused(cards: Cards, tmp_path: Path) -> None:
