@@ -46,9 +46,9 @@ bench: $(READY)
 power-cuts: $(READY)
 	BODYCAM_CUTS=all BODYCAM_SEED=$(SEED) $(BIN)/python -m pytest tests/test_power_cuts.py
 
-## make alterations every class of alteration, done once: what was done, what verify says, and where
+## make alterations every class of alteration, done once to a card, an export and a clip: what verify says, and where
 alterations: $(READY)
-	$(BIN)/python -m tests.alterations
+	$(BIN)/python -m tests.alteration_table
 
 ## make edits       10,000 random edits over files, records and boxes of a card, and as many flipped bytes
 edits: $(READY)

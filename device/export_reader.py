@@ -33,5 +33,5 @@ def verify_proof(path: Path, anchors: Anchors, revoked: Revocations, progress: P
     said = "an exported file: what it carries was judged, nothing else of the card or of its history"
     return CardVerdict(
         path=str(path), verdict=verdict.verdict, exit_status=verdict.exit_status, journal_said=said, findings=(),
-        recordings=(verdict,), foreign=(),
+        recordings=(verdict,), foreign=(), first_bad=verdict.first_bad,
     )  # fmt: skip

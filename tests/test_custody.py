@@ -141,9 +141,7 @@ def _digest_of_line(dock: Dock, n: int) -> str:
     return hashlib.sha256(lines[n]).hexdigest()
 
 
-def _after_another(
-    dock: Dock, previous: str | None = "", journal_head: Callable[[Dock], Line] | None = None
-) -> object:
+def _after_another(dock: Dock, previous: str | None = "", journal_head: Callable[[Dock], Line] | None = None) -> object:
     """`previous` "": as it is due."""
     dock.store.give(dock.names[1])
     dock.soon()

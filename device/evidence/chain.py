@@ -23,14 +23,12 @@ from device.evidence.envelope import (
     sign_line,
     verify_line,
 )
-from device.evidence.reading import Beginning
+from device.evidence.reading import SHORTEST_LINE_BYTES, Beginning, pieces_in
 from device.evidence.records import RECORD_TYPE, ClockQuality, Line, Record, Torn
 from device.evidence.tree import MerkleTree
 
 _R = TypeVar("_R", bound=Record)
 _LINE_BEGINS = b'{"payload":"'
-_WORTH_A_LOOK_BYTES = 212
-"""A signed line is longer than that: so millions of empty lines cost a reader nothing."""
 
 
 def utc_text(utc_us: int) -> str:
@@ -198,7 +196,7 @@ class Walk(Generic[_R]):
 
     def _proves_a_loss(self, piece: bytes) -> bool:
         line = piece.removesuffix(b"\n")
-        if len(line) < _WORTH_A_LOOK_BYTES or not line.startswith(_LINE_BEGINS):
+        if len(line) < SHORTEST_LINE_BYTES or not line.startswith(_LINE_BEGINS):
             return False
         try:
             return checked(open_line(line), self._key, self._decode).durable >= self._seq
@@ -223,10 +221,11 @@ def read_chain(
 
 def lines_in(data: bytes, offset: int) -> Iterator[bytes]:
     """The lines in these bytes, with their newlines."""
-    while offset < len(data):
-        end = data.find(b"\n", offset) + 1 or len(data)
-        yield data[offset:end]
-        offset = end
+    for piece in pieces_in(data, offset):
+        yield piece
+        offset += len(piece)
+    if offset < len(data):
+        yield data[offset:]
 
 
 def never_whole(data: bytes) -> bool:

@@ -6,6 +6,7 @@ folder and what stands below it; that the folders on the way are folders, and no
 
 import hashlib
 import os
+import re
 import stat
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -18,6 +19,9 @@ from device.evidence.envelope import MAX_LINE_BYTES
 BLOCK_BYTES = 1024 * 1024
 BEGINNING_BYTES = 16 * 1024
 """As much of a file as its header may take."""
+SHORTEST_LINE_BYTES = 200
+"""A signed line is longer than that."""
+_SHORT_LINES = re.compile(rb"(?:[^\n]{0,%d}+\n)++" % (SHORTEST_LINE_BYTES - 1))
 MAX_NAMES = 1_000_000
 
 
@@ -165,8 +169,9 @@ class Beginning:
 
     def take(self, piece: bytes) -> None:
         if not self._ended:
-            self._zeros = self._zeros or b"\0" in piece
-            self._ended = piece.endswith(b"\n")
+            line, newline, _ = piece.partition(b"\n")
+            self._zeros = self._zeros or b"\0" in line
+            self._ended = bool(newline)
 
     @property
     def never_whole(self) -> bool:
@@ -222,14 +227,26 @@ def _blocks(path: Path, limit: int) -> Iterator[memoryview]:
             limit -= count
 
 
+def pieces_in(data: bytes, begin: int) -> Iterator[bytes]:
+    """The whole lines in these bytes, with their newlines. A run of lines too short for a signature comes as one piece:
+    so millions of empty lines cost a reader nothing."""
+    while True:
+        run = _SHORT_LINES.match(data, begin)
+        end = run.end() if run is not None else data.find(b"\n", begin) + 1
+        if end == 0:
+            return
+        yield data[begin:end]
+        begin = end
+
+
 def _in_lines(blocks: Iterable[memoryview], line_bytes: int) -> Iterator[bytes]:
     kept = b""
     for block in blocks:
         data = kept + bytes(block)
         begin = 0
-        while (end := data.find(b"\n", begin) + 1) > 0:
-            yield data[begin:end]
-            begin = end
+        for piece in pieces_in(data, 0):
+            yield piece
+            begin += len(piece)
         kept = data[begin:]
         if len(kept) > line_bytes:
             yield kept
