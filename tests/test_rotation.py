@@ -17,7 +17,8 @@ from device.evidence.chain import Chain
 from device.evidence.documents import read_identities
 from device.evidence.envelope import line_digest, open_line, sign_line
 from device.evidence.history import History, read_history
-from device.evidence.identity import Role, load_anchors
+from device.evidence.identity import Role, load_anchors, load_certificate, p256_key
+from device.evidence.keys import make_key
 from device.evidence.records import (
     Boot,
     Fault,
@@ -27,7 +28,7 @@ from device.evidence.records import (
     Rotation,
     Stopped,
 )
-from device.evidence.rotation import make_rotation, open_rotation
+from device.evidence.rotation import make_rotation, open_rotation, why_not_signed_by_both
 from hw_sim.agency import Agency, Bench, Issued, KeySigner
 from hw_sim.clock import VirtualClock
 from hw_sim.virtual import VirtualDevice
@@ -36,6 +37,7 @@ from tests.auditors import audited
 from tests.benches import make_bench, policy_document, shown, without_media
 from tests.cards import all_findings, copy_of, edit_lines, folder_of, judged, lines_of, write_lines
 from tests.rotations import UTC, give_key, held, name_rotation, rotate
+from tests.tokens import put_key, token_uri
 
 OTHER = "BC-000002"
 
@@ -629,3 +631,37 @@ def test_the_command(tmp_path: Path, agency: Agency, capsys: pytest.CaptureFixtu
         assert rotating(**wrong) == 2
         assert message in capsys.readouterr().err
         assert not output.exists()
+
+
+@pytest.mark.parametrize("both", [False, True])
+def test_the_command_with_keys_in_a_token(
+    tmp_path: Path, token: Path, agency: Agency, capsys: pytest.CaptureFixture[str], both: bool
+) -> None:
+    """From a PEM file into a token; and from one key of a token to another."""
+    bench = _bench(tmp_path / "bench", agency)
+    texts = {age: token_uri(token, f"{age}-{both}") for age in ("old", "new")}
+    issued = agency.issue("BC-000001", Role.LEDGER)
+    (tmp_path / "old.key").write_bytes(issued.key_pem)
+    certificates = {"old": issued.certificate}
+    text = bench.config.read_text("utf-8")
+    for age in ("old", "new")[not both :]:
+        bench.config.write_text(text, "utf-8")
+        key = make_key(put_key(bench, texts[age]), Role.LEDGER)
+        certificates[age] = agency.certify("BC-000001", Role.LEDGER, key.public, protection=key.protection)
+        key.close()
+    bench.config.write_text(text, "utf-8")
+    for age, der in certificates.items():
+        (tmp_path / f"{age}.der").write_bytes(der)
+    old = {False: str(tmp_path / "old.key"), True: texts["old"]}[both]
+    output = tmp_path / "rotation.jsonl"
+    given = ["rotate", "--old-key", old, "--new-key", texts["new"], "-o", str(output)]
+    given += ["--old-certificate", str(tmp_path / "old.der"), "--new-certificate", str(tmp_path / "new.der")]
+    assert commands.run(*given) == 2
+    assert "--config" in capsys.readouterr().err
+    assert commands.run(*given, "--config", str(bench.config)) == 0
+    keys = [p256_key(load_certificate(certificates[age])) for age in ("old", "new")]
+    assert why_not_signed_by_both(open_rotation(output.read_bytes()), keys[0], keys[1]) == ""
+    (tmp_path / "new.der").write_bytes(issued.certificate)
+    (tmp_path / "old.der").write_bytes(certificates["new"])
+    assert commands.run(*given, "--config", str(bench.config), "--force") == 2
+    assert "not the key of" in capsys.readouterr().err

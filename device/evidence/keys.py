@@ -113,7 +113,12 @@ def protection_of(text: str) -> Protection:
 def open_key(configuration: Configuration, role: Role) -> Key:
     """Open a role's key where the configuration says that it is. `ConfigurationError` for what an operator must change;
     `CannotPersist` when the token or TPM can't be reached now."""
-    return _OPENERS[protection_of(named_key(configuration, role).text)](configuration, named_key(configuration, role))
+    return open_named(configuration, named_key(configuration, role))
+
+
+def open_named(configuration: Configuration, named: Named) -> Key:
+    """Open a key that the configuration itself need not name; it says how a token or a TPM is reached. Errors as above."""
+    return _OPENERS[protection_of(named.text)](configuration, named)
 
 
 def make_key(configuration: Configuration, role: Role) -> Key:
