@@ -67,13 +67,11 @@ def _signer(opened: ExitStack, config: Path | None, option: str, text: str, cert
     if protection_of(text) == "file":
         return FileSigner(Path(text), certificate)
     if config is None:
-        raise UsageError(safe(f"{option} {text}: it is not in a file; give --config, which says how it is reached"))
+        raise UsageError(safe(f"{option}: it is not in a file; give --config, which says how it is reached"))
     key = open_named(read_configuration(config), Named(option, text, "its certificate"))
     opened.callback(key.close)
     if key.public != p256_key(load_certificate(certificate)):
-        raise UsageError(
-            safe(f"{option} {text}: this is not the key of its certificate; name the two that belong together")
-        )
+        raise UsageError(safe(f"{option}: this is not the key of its certificate; name the two that belong together"))
     return KeySigner(key, Role.LEDGER, certificate)
 
 

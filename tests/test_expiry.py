@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 
 from device.evidence.bundle import make_bundle
-from device.evidence.identity import Role, load_certificate
+from device.evidence.documents import read_identities
+from device.evidence.history import read_history
+from device.evidence.identity import Role, load_anchors, load_certificate
 from device.evidence.records import Fault, Step
 from device.expiry import soon_over
 from device.policy.inputs import FaultChanged
@@ -46,7 +48,14 @@ def _provisioner_for(bench: Bench, agency: Agency, days: int) -> None:
     (bench.root / "device" / "provisioning.jsonl").write_bytes(agency.provision("BC-000001", certificate) + b"\n")
 
 
-MAKE = {"device": _device_for, "policy": _policy_for, "provisioner": _provisioner_for}
+def _media_for(bench: Bench, agency: Agency, days: int) -> None:
+    """The key that signs within the video; a rotation of the ledger's has no part in it."""
+    issued = agency.issue("BC-000001", Role.MEDIA, days)
+    (bench.root / "device" / "media.key").write_bytes(issued.key_pem)
+    (bench.root / "device" / "media.der").write_bytes(issued.certificate)
+
+
+MAKE = {"device": _device_for, "media": _media_for, "policy": _policy_for, "provisioner": _provisioner_for}
 
 
 def _details(bench: Bench) -> list[str]:
@@ -141,6 +150,24 @@ def test_a_renewed_certificate_ends_it(bench: Bench, agency: Agency) -> None:
     assert _faults(device) == []
     device.stop()
     assert judged(bench).exit_status == 0
+
+
+def test_a_rotation_of_the_ledgers_key_leaves_that_of_the_media(bench: Bench, agency: Agency) -> None:
+    """Recordings of both keys are signed within by the same media key, which is watched on."""
+    _media_for(bench, agency, 10)
+    device = VirtualDevice(bench)
+    for _ in range(2):
+        device.boot()
+        device.run(2)
+        device.record(1)
+        device.stop()
+        rotate(bench, agency)
+    verdict = judged(bench, read=True)
+    assert [r.verdict for r in verdict.recordings] == ["intact", "intact"], shown(verdict)
+    history = read_history(bench.card, read_identities(bench.card), load_anchors(bench.trust))
+    told = [line.record for epoch in history.epochs for line in epoch.lines]
+    details = [r.detail for r in told if isinstance(r, Fault) and r.part == "certificate"]
+    assert details == ["media: expires on 2026-10-01"] * 2
 
 
 def test_the_days_themselves(agency: Agency) -> None:
