@@ -122,6 +122,7 @@ def test_a_card_that_is_recorded_on_meanwhile(agency: Agency, dock: FolderStore,
     assert words(look(bench, dock)) == ["sent", "awaiting-receipt"]
     device.confirmed_stop()
     device.until_idle()
+    device.run(3)
     assert words(look(bench, dock)) == ["awaiting-receipt", "sent", "awaiting-receipt"]
     assert words(list(desk(agency, bench, dock).receive(tmp_path))) == ["received", "received"]
     device.stop()

@@ -36,6 +36,7 @@ from tests.benches import DEVICE, make_bench, recordings
 from tests.cards import copy_of, record_card
 from tests.ceph_rig import COMMANDS, CephRig
 from tests.senders import allow, contents, desk, look, spooled, words
+from tests.test_custody_scenario import go_the_whole_way
 from tests.wires import Wire
 
 pytestmark = pytest.mark.tools(*COMMANDS)
@@ -189,6 +190,17 @@ def test_the_commands_go_the_whole_way_over_tls(
     assert said.err.endswith("; name its CA in [offload] ca\n")
 
 
+def test_the_whole_custody_scenario(place: Place, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    bucket = place.new_bucket()
+
+    def configure(bench: Bench, agency: Agency) -> list[str]:
+        end_point = f"s3+https://127.0.0.1:{place.rig.tls_port}/{bucket}"
+        keys = _configure(place, bench, agency, end_point)
+        return [end_point, "--ca", str(place.ca), "--credentials", str(keys)]
+
+    go_the_whole_way(tmp_path, capfd, configure, lambda name: stored(place, bucket, name))
+
+
 def _configure(place: Place, bench: Bench, agency: Agency, end_point: str) -> Path:
     allow(bench, agency, end_point)
     keys = bench.root / "device" / "store.toml"
@@ -225,6 +237,18 @@ def test_the_store_refuses_to_delete_and_to_shorten(place: Place, bench: Bench) 
     assert refused(place.client.put_object_retention, **asked, Retention=weaker) == "AccessDenied"
     place.client.delete_object(Bucket=bucket, Key=name)  # a marker over it, which takes nothing away
     assert place.client.get_object(**asked)["Body"].read() != b""
+
+
+def test_governance_holds_until_someone_may_pass_over_it(place: Place, bench: Bench) -> None:
+    bucket = place.new_bucket()
+    look(bench, place.store(bucket, lock="governance"))
+    name = object_name(DEVICE, recordings(bench)[0].name)
+    head = place.client.head_object(Bucket=bucket, Key=name)
+    asked = {"Bucket": bucket, "Key": name, "VersionId": head["VersionId"]}
+    assert place.client.get_object_retention(**asked)["Retention"]["Mode"] == "GOVERNANCE"
+    assert refused(place.client.delete_object, **asked) == "AccessDenied"
+    place.client.delete_object(**asked, BypassGovernanceRetention=True)
+    assert refused(place.client.get_object, **asked) == "NoSuchKey"
 
 
 def test_a_bucket_without_lock_is_refused(place: Place, bench: Bench) -> None:
