@@ -111,11 +111,25 @@ class Spool:
         waiting = [name for name in names if layout.spooled(name) is not None and name not in self._posted]
         waiting = sorted(waiting, key=lambda name: name in self._refused)[:MAX_LOOKED_AT]
         self._waiting = set(waiting)
+        self._hear_off_load(now_us)
         whys = self._take_all(holdings, waiting)
         self._waiting.clear()  # what was waited for is not good, or never comes: it may be of another card
         whys = self._take_all(holdings, list(whys))
         for name, why in whys.items():
             self._refuse(name, why, now_us)
+
+    def _hear_off_load(self, now_us: int) -> None:
+        """A receipt that off-load did not hand in, as it is not of what was sent: the wearer is to know it too."""
+        try:
+            said = read_file(self._ours.card / layout.REFUSED, layout.MAX_REFUSED_BYTES) or b""
+        except EvidenceError as failure:
+            said = str(failure).encode()
+        name = layout.REFUSED.rpartition("/")[2]
+        why = printable(said.decode("utf-8", "replace").strip())
+        if why:
+            self._refuse(name, why, now_us)
+        else:
+            self._refused.pop(name, None)
 
     def _take_all(self, holdings: Holdings, waiting: list[str]) -> dict[str, str]:
         """Take what can be taken, until nothing more can; the rest, with the reasons."""

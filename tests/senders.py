@@ -76,4 +76,5 @@ def contents(folder: Path) -> dict[str, str]:
 
 
 def spooled(bench: Bench) -> list[Path]:
-    return sorted((bench.card / layout.SPOOL).iterdir())
+    """The receipts that were handed in."""
+    return sorted((bench.card / layout.SPOOL).glob("*.receipt"))

@@ -11,6 +11,9 @@ RECEIPTS = "receipts"
 """The agency's receipts, each under its digest. What lies in the spool is not yet believed."""
 SPOOL = "spool"
 RESERVE = "reserve"
+REFUSED = f"{SPOOL}/offload.refused"
+"""Off-load's word that it holds a receipt which it does not hand in: one line of text, or empty."""
+MAX_REFUSED_BYTES = 1024
 TOP_FOLDERS = (EVIDENCE, JOURNAL, POLICY, IDENTITY, RECEIPTS, SPOOL)
 
 INIT = "init.mp4.age"

@@ -17,6 +17,7 @@ from device.clock import Clock
 from device.errors import EvidenceError, StoreError
 from device.evidence import layout, records
 from device.evidence.bundle import Anchors
+from device.evidence.reading import read_file
 from device.evidence.receipts import MAX_RECEIPT_BYTES, Receipt, file_sha256, read_receipt
 from device.evidence.verdicts import printable
 from device.offload.memory import Memory, Sent
@@ -124,6 +125,7 @@ class Sender:
             return Outcome(ended.recording, "awaiting-receipt")
         sha256 = file_sha256(data)
         if sent.refused == sha256:
+            tell_refused(self._errand.card, ended.recording, sent.why)
             return Outcome(ended.recording, "refused", sent.why)
         try:
             at = self._now() if self._clock.wall().synchronised else None
@@ -132,8 +134,10 @@ class Sender:
         except EvidenceError as failure:
             why = printable(str(failure))[:500]
             self._memory.keep(ended.recording, msgspec.structs.replace(sent, refused=sha256, why=why))
+            tell_refused(self._errand.card, ended.recording, why)
             return Outcome(ended.recording, "refused", why)
         hand_in(self._errand.card, data)
+        tell_good(self._errand.card, ended.recording)
         self._memory.keep(ended.recording, msgspec.structs.replace(sent, receipt=sha256, refused=None, why=""))
         return Outcome(ended.recording, "handed-in", f"receipt {sha256}")
 
@@ -161,23 +165,39 @@ class Sender:
 
 def hand_in(card: Path, receipt: bytes) -> None:
     """Put a receipt into the card's spool: whole, durable, under its digest. `EvidenceError` when it can't be."""
-    spool = card / layout.SPOOL
-    path = spool / f"{file_sha256(receipt)}.receipt"
-    beside = spool / f".{path.name}.new"
+    _put(card / layout.SPOOL / f"{file_sha256(receipt)}.receipt", receipt)
+
+
+def tell_refused(card: Path, recording: str, why: str) -> None:
+    """Tell the daemon that there is a receipt which is not handed in. One is told, the first, until a good one has come for
+    that recording: a store that gives another bad one at every look fills neither the spool nor the journal."""
+    if not read_file(card / layout.REFUSED, layout.MAX_REFUSED_BYTES):
+        _put(card / layout.REFUSED, f"{recording}: {why[:200]}\n".encode())
+
+
+def tell_good(card: Path, recording: str) -> None:
+    """What was told of a recording no longer holds."""
+    said = read_file(card / layout.REFUSED, layout.MAX_REFUSED_BYTES) or b""
+    if said.startswith(f"{recording}: ".encode()):
+        _put(card / layout.REFUSED, b"")
+
+
+def _put(path: Path, data: bytes) -> None:
+    beside = path.with_name(f".{path.name}.new")
     try:
         flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW
         with os.fdopen(os.open(beside, flags, 0o640), "wb") as file:
-            file.write(receipt)
+            file.write(data)
             file.flush()
             os.fsync(file.fileno())
         beside.rename(path)
-        folder = os.open(spool, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             os.fsync(folder)
         finally:
             os.close(folder)
     except OSError as failure:
-        raise EvidenceError(f"{layout.SPOOL}: {failure.strerror}: the receipt can't be handed in") from failure
+        raise EvidenceError(f"{layout.SPOOL}: {failure.strerror}: nothing can be handed in") from failure
 
 
 def _digest(packed: Packed) -> str:
