@@ -82,7 +82,7 @@ def _offload(options: argparse.Namespace) -> int:
 
     signals = (signal.SIGTERM, signal.SIGINT)
     hold_signals(signals)
-    runner = Runner(_Watch(configuration, clock, as_json=options.json), wake, clock, on_failure)
+    runner = Runner(Watch(configuration, clock, as_json=options.json), wake, clock, on_failure)
     runner.start()
     wait_for_signal(signals, ended)
     runner.stop(1.0)
@@ -91,7 +91,7 @@ def _offload(options: argparse.Namespace) -> int:
     return 0
 
 
-class _Watch:
+class Watch:
     """Looks again and again. What fails now is tried at the next look; only what the operator must change ends it."""
 
     name = "offload"
