@@ -20,6 +20,7 @@ from device.evidence.history import read_history
 from device.evidence.identity import load_anchors
 from device.evidence.kept_receipts import read_kept
 from device.evidence.records import RecordingBegun, RecordingEnded, RecordingOpened
+from device.evidence.revocation import NONE_REVOKED
 from device.evidence.verdicts import CardVerdict, RecordingVerdict
 from device.evidence.workers import Workers
 from hw_sim.agency import Agency, Bench
@@ -101,14 +102,14 @@ class Judge:
         identities = read_identities(bench.card)
         anchors = load_anchors(bench.trust)
         history = read_history(bench.card, identities, anchors)
-        kept = read_kept(bench.card, anchors)
+        kept = read_kept(bench.card, anchors, NONE_REVOKED)
         self._given = Given(
             card=bench.card,
             anchors=anchors,
             identities=identities,
             history=history,
             kept=kept,
-            dating=dating(history, kept, anchors),
+            dating=dating(history, kept, anchors, NONE_REVOKED),
             opener=None,
             progress=lambda _: None,
             workers=Workers(1),

@@ -4,20 +4,26 @@ import hashlib
 import json
 import shutil
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from device import cli
 from device.errors import UsageError
 from device.evidence import layout, records
 from device.evidence.envelope import open_line, sign_line
-from device.evidence.identity import Role
+from device.evidence.identity import Role, load_anchors, load_certificate
 from device.evidence.outside import DockNonce
 from device.evidence.receipts import make_receipt
 from device.evidence.records import Anchor, Line, Receipted, Released
+from device.evidence.revocation import load_revocations
 from device.evidence.verdicts import CardVerdict
+from device.evidence.verify import verify
 from hw_sim.agency import Agency, Bench
 from tests.auditors import audited
 from tests.benches import shown, verified
@@ -447,3 +453,53 @@ def test_the_wrong_key_makes_no_anchor(bench: Bench, capsys: pytest.CaptureFixtu
     keys = ["--key", str(bench.policy_key), "--certificate", str(bench.policy_certificate)]
     assert cli.main([*arguments, *keys]) == 2
     assert "not for the role receipt" in capsys.readouterr().err
+
+
+# -- the store's key was lost ---------------------------------------------------------------------------------------
+
+
+def _revoked(made: ReleasedCard, folder: Path, reason: x509.ReasonFlags) -> Path:
+    """The CA takes the store's certificate back, from after its words on."""
+    serial = load_certificate(made.agency.receiver.certificate).serial_number
+    since = datetime(2027, 6, 1, tzinfo=UTC)
+    entry = x509.RevokedCertificateBuilder().serial_number(serial).revocation_date(since)
+    entry = entry.add_extension(x509.CRLReason(reason), critical=False)
+    crl = x509.CertificateRevocationListBuilder().issuer_name(made.agency.ca.subject)
+    crl = crl.last_update(since).next_update(since.replace(month=7)).add_revoked_certificate(entry.build())
+    path = folder / "crl"
+    path.write_bytes(crl.sign(made.agency._ca_key, hashes.SHA256()).public_bytes(Encoding.PEM))
+    return path
+
+
+def _judged(bench: Bench, crl: Path) -> CardVerdict:
+    anchors = load_anchors(bench.trust)
+    return verify(bench.card, anchors, revoked=load_revocations(crl, anchors))
+
+
+def test_words_of_a_lost_key_release_nothing_and_date_nothing(made: ReleasedCard, bench: Bench, tmp_path: Path) -> None:
+    """Whoever has that key writes a receipt for what was deleted, and dates a journal as they like."""
+    verdict = _judged(bench, _revoked(made, tmp_path, x509.ReasonFlags.key_compromise))
+    recording = of(verdict, made.first)
+    assert (verdict.exit_status, recording.answers.content) == (1, "altered"), shown(verdict)
+    assert (
+        "its certificate was revoked from 2027-06-01T00:00:00+00:00 on (key compromise)" in recording.findings[0].what
+    )
+    assert verdict.journal_said == "history not anchored"
+    assert sum("an anchor that does not count: its certificate was revoked" in f.what for f in verdict.findings) == 2
+
+
+def test_words_of_a_key_that_is_no_longer_needed_count_on(made: ReleasedCard, bench: Bench, tmp_path: Path) -> None:
+    verdict = _judged(bench, _revoked(made, tmp_path, x509.ReasonFlags.superseded))
+    assert verdict.exit_status == verified(bench).exit_status == 0, shown(verdict)
+    assert of(verdict, made.first).answers.content == "released"
+
+
+def test_a_head_that_a_lost_key_signed_is_refused(made: ReleasedCard, bench: Bench, tmp_path: Path) -> None:
+    anchors = load_anchors(bench.trust)
+    revoked = load_revocations(_revoked(made, tmp_path, x509.ReasonFlags.key_compromise), anchors)
+    head = tmp_path / "head"
+    for word in (made.receipt, made.cosigned):
+        head.write_bytes(word)
+        assert verify(bench.card, anchors, head=str(head)).exit_status == 0
+        with pytest.raises(UsageError, match="give the 64 hexadecimal digits of a journal line, or a file"):
+            verify(bench.card, anchors, head=str(head), revoked=revoked)

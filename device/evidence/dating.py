@@ -22,6 +22,7 @@ from device.evidence.outside import CosignedHead, DockNonce, Outside, kind_of, r
 from device.evidence.reading import read_file
 from device.evidence.receipts import MAX_RECEIPT_BYTES
 from device.evidence.records import Anchor, Line
+from device.evidence.revocation import Revocations
 from device.evidence.signed_file import Anchors
 from device.evidence.verdicts import Finding, printable
 
@@ -93,13 +94,13 @@ class Dating(msgspec.Struct):
         return max(self.lines, key=lambda seen: (seen.chain, seen.seq), default=None)
 
 
-def dating(history: History, kept: Kept, anchors: Anchors) -> Dating:
+def dating(history: History, kept: Kept, anchors: Anchors, revoked: Revocations) -> Dating:
     """What the card's own anchors and receipts say."""
     found = Dating()
     for sha256, record in history.anchors:
         place = history.places.get(sha256)
         if place is not None and isinstance(record, Anchor) and record.kind in KINDS:
-            _take(history, found, place, record, anchors)
+            _take(history, found, place, record, anchors, revoked)
     devices = {epoch.statement.device for epoch in history.epochs}
     for sha256, receipt in kept.good.items():
         if receipt.device in devices:
@@ -108,10 +109,12 @@ def dating(history: History, kept: Kept, anchors: Anchors) -> Dating:
     return found
 
 
-def _take(history: History, found: Dating, place: Place, record: Anchor, anchors: Anchors) -> None:
+def _take(
+    history: History, found: Dating, place: Place, record: Anchor, anchors: Anchors, revoked: Revocations
+) -> None:
     where = f"{layout.epoch_file(place.line.stream)}, line {place.line.seq}"
     try:
-        said = _outside(statement_of(record), anchors)
+        said = _outside(statement_of(record), anchors, revoked)
         _check_fits(said, record, place.epoch.statement.device)
     except EvidenceError as failure:
         found.findings.append(Finding(question="note", place=where, what=f"an anchor that does not count: {failure}"))
@@ -143,10 +146,11 @@ def _at(place: Place) -> tuple[int, int]:
     return place.epoch.chain, place.line.seq
 
 
-def _outside(data: bytes, anchors: Anchors) -> Outside:
-    """A word whose signer's certificate was valid when the agency says that it signed."""
+def _outside(data: bytes, anchors: Anchors, revoked: Revocations) -> Outside:
+    """A word whose signer's certificate was valid, and not revoked, when the agency says that it signed."""
     said, certificate = read_outside(data, anchors, None)
-    why = why_not_for(certificate, Role.RECEIPT, parse_utc(said.utc))
+    at = parse_utc(said.utc)
+    why = why_not_for(certificate, Role.RECEIPT, at) or revoked.judge(certificate, at)[0]
     if why:
         raise EvidenceError(why)
     return said
@@ -159,25 +163,25 @@ class KnownHead(msgspec.Struct, frozen=True):
     said: str
 
 
-def known_head(given: str, anchors: Anchors) -> KnownHead:
+def known_head(given: str, anchors: Anchors, revoked: Revocations) -> KnownHead:
     """What `--head` names: 64 digits, or a file that the agency signed under the anchors. `UsageError` for all else."""
     if _HEAD.fullmatch(given):
         return KnownHead(given.lower(), "a line known from outside")
     try:
         data = read_file(Path(given).resolve(), MAX_RECEIPT_BYTES)
-        return _head_of(data, anchors)
+        return _head_of(data, anchors, revoked)
     except (EvidenceError, OSError, RuntimeError, ValueError) as failure:
         raise UsageError(f"--head {printable(given)}: {printable(str(failure))}; {_WANTED}") from failure
 
 
-def _head_of(data: bytes | None, anchors: Anchors) -> KnownHead:
+def _head_of(data: bytes | None, anchors: Anchors, revoked: Revocations) -> KnownHead:
     if data is None:
         raise EvidenceError("neither a SHA-256 nor a file")
     try:
-        receipt = read_receipt_then(data, anchors)
+        receipt = read_receipt_then(data, anchors, revoked)
     except EvidenceError as no_receipt:
         try:
-            said = _outside(data, anchors)
+            said = _outside(data, anchors, revoked)
         except EvidenceError:
             raise no_receipt from None
         if not isinstance(said, CosignedHead):

@@ -10,6 +10,7 @@ from device.evidence import layout
 from device.evidence.identity import Role, parse_utc, why_not_for
 from device.evidence.reading import names_in, read_file
 from device.evidence.receipts import MAX_RECEIPT_BYTES, Receipt, read_receipt
+from device.evidence.revocation import Revocations
 from device.evidence.signed_file import Anchors
 
 
@@ -20,7 +21,7 @@ class Kept(msgspec.Struct, frozen=True):
     refused: dict[str, str]
 
 
-def read_kept(card: Path, anchors: Anchors) -> Kept:
+def read_kept(card: Path, anchors: Anchors, revoked: Revocations) -> Kept:
     kept = Kept({}, {})
     try:
         names = names_in(card / layout.RECEIPTS)
@@ -32,22 +33,23 @@ def read_kept(card: Path, anchors: Anchors) -> Kept:
             continue
         try:
             data = read_file(card / layout.RECEIPTS / name, MAX_RECEIPT_BYTES) or b""
-            kept.good[sha256] = _of_its_name(data, sha256, anchors)
+            kept.good[sha256] = _of_its_name(data, sha256, anchors, revoked)
         except EvidenceError as failure:
             kept.refused[sha256] = str(failure)
     return kept
 
 
-def _of_its_name(data: bytes, sha256: str, anchors: Anchors) -> Receipt:
+def _of_its_name(data: bytes, sha256: str, anchors: Anchors, revoked: Revocations) -> Receipt:
     if hashlib.sha256(data).hexdigest() != sha256:
         raise EvidenceError("its bytes are not those that its name says")
-    return read_receipt_then(data, anchors)
+    return read_receipt_then(data, anchors, revoked)
 
 
-def read_receipt_then(data: bytes, anchors: Anchors) -> Receipt:
-    """A receipt whose signer's certificate was valid when the agency says that it signed."""
+def read_receipt_then(data: bytes, anchors: Anchors, revoked: Revocations) -> Receipt:
+    """A receipt whose signer's certificate was valid, and not revoked, when the agency says that it signed."""
     receipt, certificate = read_receipt(data, anchors, None)
-    why = why_not_for(certificate, Role.RECEIPT, parse_utc(receipt.utc))
+    at = parse_utc(receipt.utc)
+    why = why_not_for(certificate, Role.RECEIPT, at) or revoked.judge(certificate, at)[0]
     if why:
         raise EvidenceError(why)
     return receipt

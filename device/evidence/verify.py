@@ -87,7 +87,7 @@ def verify(
     `revoked`: what the CA took back. `jobs`: how many files are hashed at once, all cores when None; the verdict does not
     depend on it.
     """
-    known = known_head(head, anchors) if head is not None else None
+    known = known_head(head, anchors, revoked) if head is not None else None
     where = _resolved(path)
     if not is_recording(path) and not is_card(path):
         missing = "" if os.path.lexists(where) else "no such file or folder: "
@@ -182,8 +182,8 @@ class _Examination:
         for _ in range(MAX_READINGS):
             self._identities = read_identities(self._card)
             self._history = read_history(self._card, self._identities, self._anchors, self._revoked, whole=False)
-            kept = read_kept(self._card, self._anchors)
-            self._dating = dating(self._history, kept, self._anchors)
+            kept = read_kept(self._card, self._anchors, self._revoked)
+            self._dating = dating(self._history, kept, self._anchors, self._revoked)
             self._by_tpm = judge_tpm_anchors(self._history)
             if len(self._history.places) == lines:
                 return
