@@ -25,7 +25,7 @@ def is_proof(path: Path) -> bool:
 def verify_proof(path: Path, anchors: Anchors, revoked: Revocations, progress: Progressing) -> CardVerdict:
     """Judge a file that `is_proof`. `UsageError` when it can't be read."""
     if path.name.endswith(SUFFIX):
-        return judge(path.resolve(), anchors)
+        return judge(path.resolve(), anchors, revoked)
     try:
         verdict = verify_export(path.resolve(), anchors, revoked, progress)
     except EvidenceError as failure:

@@ -5,10 +5,14 @@ import hashlib
 import json
 import subprocess
 from collections.abc import Callable
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import msgspec
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.serialization import Encoding
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -16,7 +20,7 @@ from device import export_writing
 from device.errors import EvidenceError
 from device.evidence.access import Exported, read_access, sign_deed
 from device.evidence.envelope import open_line, pre_authentication_encoding
-from device.evidence.identity import Role
+from device.evidence.identity import Role, load_certificate
 from device.evidence.records import PolicyName
 from hw_sim.agency import Agency, Bench
 from hw_sim.virtual import VirtualDevice
@@ -439,3 +443,18 @@ def test_what_can_not_be_attached_is_one_message(kind: str, bench: Bench, made: 
     assert attach(bench, *given_paths[kind]) == 2
     assert capsys.readouterr().err.count("\n") == 1
     assert access.read_bytes() == before
+
+
+@pytest.mark.parametrize(("since", "status"), [("2020-01-01T00:00:00+00:00", 3), ("2999-01-01T00:00:00+00:00", 0)])
+def test_an_exporter_whose_certificate_was_taken_back(
+    since: str, status: int, agency: Agency, bench: Bench, made: Path, tmp_path: Path
+) -> None:
+    moment = datetime.fromisoformat(since)
+    serial = load_certificate(bench.export_certificate.read_bytes()).serial_number
+    entry = x509.RevokedCertificateBuilder().serial_number(serial).revocation_date(moment)
+    entry = entry.add_extension(x509.CRLReason(x509.ReasonFlags.superseded), critical=False)
+    crl = x509.CertificateRevocationListBuilder().issuer_name(agency.ca.subject).last_update(moment)
+    crl = crl.next_update(moment + timedelta(days=1)).add_revoked_certificate(entry.build())
+    path = tmp_path / "crl"
+    path.write_bytes(crl.sign(agency._ca_key, hashes.SHA256()).public_bytes(Encoding.PEM))
+    assert run("verify", str(record_of(made)), "--trust", str(bench.trust), "--revoked", str(path)) == status

@@ -18,6 +18,7 @@ from device.evidence.envelope import MAX_LINE_BYTES, Signer, line_digest, open_l
 from device.evidence.identity import Role, common_name, load_certificate, p256_key, parse_utc, why_not_trusted
 from device.evidence.reading import digest_file, names_in, read_file, regular_size
 from device.evidence.records import NO_DIGEST, Base64, Digest, Name, Plain, PolicyName, RecordingName, Utc
+from device.evidence.revocation import Revocations
 from device.evidence.verdicts import EXIT_EXTENT, WORDS, CardVerdict, Finding, printable, worst
 from device.policy.inputs import Count, Micros, Word
 
@@ -109,7 +110,7 @@ def read_access(data: bytes) -> list[ReadDeed]:
     return deeds
 
 
-def judge(path: Path, anchors: Anchors) -> CardVerdict:
+def judge(path: Path, anchors: Anchors, revoked: Revocations) -> CardVerdict:
     """What an access record says and whether it holds: signatures, roles, and the digests of the files beside it."""
     findings: list[Finding] = []
     said = "nothing of it can be believed"
@@ -117,7 +118,9 @@ def judge(path: Path, anchors: Anchors) -> CardVerdict:
         deeds = read_access(read_file(path, MAX_LINES * MAX_LINE_BYTES) or b"")
         said = "; ".join(_said(read.deed) for read in deeds)
         for n, read in enumerate(deeds):
-            why = why_not_trusted(read.certificate, Role.EXPORT, anchors, parse_utc(read.deed.utc))
+            at = parse_utc(read.deed.utc)
+            why = why_not_trusted(read.certificate, Role.EXPORT, anchors, at)
+            why = why or revoked.judge(read.certificate, at)[0]
             if why:
                 findings.append(Finding(question="signer", place=f"{path.name}, line {n}", what=why))
             findings += _beside(path, n, read.deed)
