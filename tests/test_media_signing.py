@@ -358,7 +358,7 @@ def _no_key(bench: Bench) -> None:
         (_another_devices, "media.der: it is for the device BC-000002"),
         (_another_role, "media.der: its certificate is not for the role media"),
         (_another_agency, "media.der: its certificate was not issued under the given trust anchor"),
-        (_another_key, "media.key: this is not the key of the certificate"),
+        (_another_key, "identity.media_key is 'media.key': this is not the key of the certificate media.der"),
         (_no_key, "identity.media_certificate is given and identity.media_key is not"),
     ],
 )

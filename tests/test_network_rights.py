@@ -5,6 +5,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
+from device.errors import ConfigurationError
+from device.evidence.tpm_transport import open_transport
+
 ROOT = Path(__file__).resolve().parents[1]
 NETWORK = {
     "aiohttp", "asyncio", "boto3", "botocore", "ftplib", "http", "httpx", "requests", "smtplib", "socketserver", "ssl",
@@ -39,7 +44,7 @@ def test_off_load_is_where_the_network_is() -> None:
     assert {"botocore", "ssl", "http"} <= loaded
 
 
-def test_the_daemons_only_socket_is_the_service_managers() -> None:
+def test_the_daemons_only_sockets_are_the_service_managers_and_a_simulators() -> None:
     with_socket = []
     for path in sorted((ROOT / "device").rglob("*.py")):
         tree = ast.parse(path.read_text("utf-8"))
@@ -47,13 +52,19 @@ def test_the_daemons_only_socket_is_the_service_managers() -> None:
         imported |= {node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
         if "socket" in imported:
             with_socket.append(path.relative_to(ROOT).as_posix())
-    assert with_socket == ["device/offload/transport.py", SERVICE]
+    assert with_socket == ["device/evidence/tpm_transport.py", "device/offload/transport.py", SERVICE]
     families = {
         node.attr
         for node in ast.walk(ast.parse((ROOT / SERVICE).read_text("utf-8")))
         if isinstance(node, ast.Attribute) and node.attr.startswith("AF_")
     }
     assert families == {"AF_UNIX"}
+
+
+@pytest.mark.parametrize("host", ["10.0.0.1", "tpm.example", "127.0.0.2", "::1"])
+def test_a_tpm_is_spoken_to_on_this_computer_alone(host: str) -> None:
+    with pytest.raises(ConfigurationError, match="neither device:/dev/tpmrm0 nor swtpm:host=127"):
+        open_transport(f"swtpm:host={host},port=2321")
 
 
 def test_only_one_module_knows_the_s3_library() -> None:

@@ -34,8 +34,9 @@ from hw_sim.clock import VirtualClock
 from hw_sim.virtual import VirtualDevice
 from tests import commands
 from tests.auditors import audited
-from tests.benches import make_bench, policy_document, shown, without_media
+from tests.benches import make_bench, policy_document, recordings, shown, without_media
 from tests.cards import all_findings, copy_of, edit_lines, folder_of, judged, lines_of, write_lines
+from tests.exports import exported, judged_export, seconds
 from tests.rotations import UTC, give_key, held, name_rotation, rotate
 from tests.tokens import put_key, token_uri
 
@@ -125,6 +126,16 @@ def test_each_recording_is_under_its_own_certificate(rotated: Bench, before: Ben
         assert isinstance(opened, records.RecordingOpened)
         named.append(opened.certificate_sha256)
     assert named == [held(before)[0].certificate_sha256, held(rotated)[0].certificate_sha256]
+
+
+def test_what_the_new_key_recorded_is_exported_with_the_statement_about_that_key(
+    rotated: Bench, tmp_path: Path
+) -> None:
+    for n, folder in enumerate(recordings(rotated)):
+        for choose in (lambda _: None, seconds(0, 1)):
+            exported(rotated, folder, tmp_path / f"{n}.mp4", choose)
+            verdict = judged_export(rotated, tmp_path / f"{n}.mp4")
+            assert (verdict.exit_status, verdict.findings) == (0, ())
 
 
 def test_the_audit_runs_across_it(rotated: Bench) -> None:

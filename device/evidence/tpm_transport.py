@@ -14,9 +14,11 @@ from typing import Protocol
 from device.errors import ConfigurationError, KeyUnreachable
 
 MAX_ANSWER_BYTES = 4096
+LOOPBACK = "127.0.0.1"
+"""The simulator is on this computer: the daemon speaks to no other."""
 SOCKET_LIMIT_S = 30.0
 """Longer than any command of a TPM takes."""
-_SWTPM = re.compile(r"swtpm:(?:host=(?P<host>[A-Za-z0-9.:-]+),)?port=(?P<port>[0-9]{1,5})\Z")
+_SWTPM = re.compile(r"swtpm:(?:host=127\.0\.0\.1,)?port=(?P<port>[0-9]{1,5})\Z")
 
 
 class TpmUnreachable(KeyUnreachable):
@@ -39,7 +41,7 @@ def open_transport(tcti: str) -> Transport:
         raise ConfigurationError(
             f"identity.tpm.tcti is {tcti!r}: neither device:/dev/tpmrm0 nor swtpm:host=127.0.0.1,port=2321 in form"
         )
-    return _Socket(match["host"] or "127.0.0.1", int(match["port"]))
+    return _Socket(LOOPBACK, int(match["port"]))
 
 
 class _Device:
