@@ -516,7 +516,13 @@ def test_a_rotation_to_a_key_that_no_agency_issued(before: Bench, tmp_path: Path
     thief = Agency("Demo Agency")
     trust = bench.trust.read_bytes()
     rotate(bench, thief)
-    (bench.root / "device" / "provisioner.der").write_bytes(thief.provisioner.certificate)
+    media = thief.issue("BC-000001", Role.MEDIA)
+    for name, data in (
+        ("provisioner.der", thief.provisioner.certificate),
+        ("media.key", media.key_pem),
+        ("media.der", media.certificate),
+    ):
+        (bench.root / "device" / name).write_bytes(data)
     bench.anchor.write_bytes(thief.ca_pem())
     policy = open_line(bench.offered_policy.read_bytes().split(b"\n")[0]).payload
     bench.offered_policy.write_bytes(thief.bundle(policy))
