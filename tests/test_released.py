@@ -28,7 +28,8 @@ from hw_sim.agency import Agency, Bench
 from tests.auditors import audited
 from tests.benches import shown, verified
 from tests.cards import device_signer, edit_lines
-from tests.docks import Template
+from tests.docks import Dock, Template
+from tests.rotations import rotate
 from tests.stores import Store, journal_head
 
 T1 = "2026-02-01T08:00:00.000000Z"
@@ -503,3 +504,26 @@ def test_a_head_that_a_lost_key_signed_is_refused(made: ReleasedCard, bench: Ben
         assert verify(bench.card, anchors, head=str(head)).exit_status == 0
         with pytest.raises(UsageError, match="give the 64 hexadecimal digits of a journal line, or a file"):
             verify(bench.card, anchors, head=str(head), revoked=revoked)
+
+
+def test_what_the_next_key_recovered_is_released_under_its_receipt(tmp_path: Path) -> None:
+    """The line that ends it is not signed by the key that began it, but by one to which a rotation led."""
+    template = Template(tmp_path / "template", recordings=1)
+    first = template.dock(tmp_path / "bench")
+    first.device.double()
+    first.device.run(3)
+    first.device.cut()
+    cut = first.names[-1]
+    rotate(first.bench, template.agency)
+    dock = Dock(first.bench, template.agency, template.clip, boots=2)
+    dock.soon()
+    dock.store.give(cut)
+    dock.soon()
+    dock.room(1_000_000)
+    dock.soon()
+    assert dock.files(cut) == [layout.LEDGER, layout.recovery_file(0)]
+    dock.device.stop()
+    verdict = verified(dock.bench)
+    recording = of(verdict, cut)
+    assert (recording.answers.content, recording.answers.extent) == ("released", "power-loss"), shown(verdict)
+    assert verdict.exit_status == 4, shown(verdict)
