@@ -92,7 +92,7 @@ class VideoFile:
         with open_file(self._path) as file:
             try:
                 container = av.open(file, "r", format="mp4")
-            except (av.error.FFmpegError, ValueError) as failure:
+            except (av.error.FFmpegError, ValueError, OSError) as failure:  # OSError: an empty file
                 raise EvidenceError("not an MP4 file that can be read") from failure
             with container:
                 tracks = [track for track in container.streams.video if _codec(track) == "h264"]
