@@ -15,6 +15,8 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from device import export_commands, export_writing
+from device.errors import CannotPersist
 from device.evidence import c2pa_manifest
 from device.evidence.access import Exported, read_access
 from device.evidence.c2pa_manifest import LEDGER_ASSERTION
@@ -277,7 +279,9 @@ def test_without_the_extra_one_message(
         return original(name, *more)
 
     monkeypatch.setattr(builtins, "__import__", without)
-    assert export(bench, tmp_path / "out.mp4", *manifest) == 2
+    with monkeypatch.context() as before_anything_is_read:
+        before_anything_is_read.setattr(export_commands, "verified", lambda *_, **__: pytest.fail("too late"))
+        assert export(bench, tmp_path / "out.mp4", *manifest) == 2
     assert capsys.readouterr().err == "bodycam: C2PA needs the extra `c2pa`: pip install 'bodycam[c2pa]'\n"
     assert export(bench, tmp_path / "plain.mp4") == 0
     assert {path.name for path in tmp_path.iterdir()} == {"plain.mp4", "plain.mp4.access.jsonl"}
@@ -290,6 +294,17 @@ def test_a_library_that_changes_more_leaves_nothing(
     monkeypatch.setattr(c2pa_manifest, "_only_a_box_more", lambda *_: False)
     assert export(bench, tmp_path / "out.mp4", *manifest) == 2
     assert "changed more of the file than it may; no manifest was written" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_without_an_access_record_there_is_no_file(
+    bench: Bench, manifest: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*_: object) -> bytes:
+        raise CannotPersist("the token was taken out")
+
+    monkeypatch.setattr(export_writing, "sign_deed", refused)
+    assert export(bench, tmp_path / "out.mp4", *manifest) == 1
     assert list(tmp_path.iterdir()) == []
 
 
