@@ -114,3 +114,26 @@ def test_another_video_track_is_not_proven(bench: Bench, clip: Path, tmp_path: P
 def test_the_clip_itself_is_unaltered(bench: Bench, clip: Path) -> None:
     verdict = judged(bench, clip)
     assert (verdict.exit_status, verdict.pictures, verdict.key) == (0, "unaltered", "trusted")
+
+
+def test_pictures_that_an_edit_list_leaves_out_at_the_end_are_not_proven(
+    bench: Bench, clip: Path, tmp_path: Path
+) -> None:
+    """Many players don't follow it: they show what was added after the signed pictures."""
+    samples = samples_of(clip)
+    added = [*samples, *samples[:30]]
+    path = write_samples(clip, added, tmp_path / "clip.mp4", 30)
+    data = path.read_bytes()
+
+    def only_the_signed(track: bytes) -> bytes:
+        entry = struct.pack(">IIIiI", 0, 1, round(len(samples) / 30 * 1000), 0, 0x10000)
+        header = int.from_bytes(track[:4], "big")
+        rest = track[track.index(b"mdia") - 4 :]
+        return track[:header] + box(b"edts", box(b"elst", entry)) + rest
+
+    path.write_bytes(changed(data, [b"moov", b"trak"], only_the_signed))
+    verdict = judged(bench, path)
+    assert (verdict.exit_status, verdict.pictures) == (4, "unproven")
+    assert (
+        verdict.pictures_said == "30 of its samples are not played, and a player that ignores the edit list shows them"
+    )

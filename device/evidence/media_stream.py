@@ -25,6 +25,7 @@ MAX_LEFT_OUT = 1000
 """Packets that an edit list leaves out; were there more, they are judged."""
 _OTHER_TRACK = "another video track is in the file, and no signature covers it: a player may show that one"
 _DESCRIBED_TWICE = "its video is described more than once, or not in one place: a player may show other pictures"
+_LEFT_OUT = "and a player that ignores the edit list shows them"
 _DELIMITER_UNIT = bytes([DELIMITER, 0xF0])
 
 
@@ -60,13 +61,16 @@ class VideoFile:
         with self._opened() as (container, video):
             self.other_tracks = tuple(stream.type for stream in container.streams if stream is not video)
             self.doubt = _OTHER_TRACK if "video" in self.other_tracks else self._doubtful_description()
-            reader = _Reader(checker, video)
+            reader, fed = _Reader(checker, video), 0
             try:
                 for packet in self._played(container.demux(video)):
                     progress(packet.size)
                     reader.take(packet)
+                    fed += 1
             except av.error.FFmpegError as failure:
                 checker.problem(reader.at_us, f"the file can't be read further: {failure}")
+            if video.frames > fed + self.left_out:
+                self.doubt = self.doubt or f"{video.frames - fed} of its samples are not played, {_LEFT_OUT}"
 
     def _played(self, packets: "Iterator[av.Packet[av.VideoStream]]") -> "Iterator[av.Packet[av.VideoStream]]":
         """Without the empty packet of the end, and without those at the end that an edit list leaves out."""
