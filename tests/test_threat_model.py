@@ -12,9 +12,12 @@ PEOPLE = [
     "The wearer",
     "A thief, or a finder, with the card or the camera",
     "The custodian, and anyone else who holds the card or a copy",
+    "Who exports, and who gets an export",
     "Who defends, and who accuses",
     "The maker, and who can change the software",
     "Someone with the device and root",
+    "Whoever has a key",
+    "The store, and the agency that runs it",
     "Someone on the network",
 ]
 STORIES = [
@@ -44,7 +47,7 @@ def test_everyone_and_every_story_is_told() -> None:
 
 def test_every_line_has_an_answer_and_says_how() -> None:
     rows = _rows()
-    assert len(rows) >= 35
+    assert len(rows) >= 65
     assert {row[1] for row in rows} == ANSWERS
     assert [row[0] for row in rows if len(row) != 4 or not row[2]] == []
 
