@@ -59,7 +59,7 @@ def audit(
     names = _recordings(where, findings)
     identities = read_identities(where)
     history = read_history(where, identities, anchors, revoked)
-    dated = dating(history, read_kept(where, anchors), anchors)
+    dated = dating(history, read_kept(where, anchors, revoked), anchors, revoked)
     taken_back = of_revocation(history, identities, dated, revoked)
     judge, causes, activations = _Judge(every_step=every_step), Causes(), Activations()
     held = WhatIsHeld()
