@@ -85,7 +85,7 @@ def test_the_worst_of_several_files_is_the_exit_status(capsys: pytest.CaptureFix
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        ([str(SAMPLE), str(SAMPLE.parent)], "verify files apart"),
+        ([str(SAMPLE), str(SAMPLE.parent)], "verify such files by themselves"),
         ([str(SAMPLE), "--head", "0" * 64], "--head"),
         ([str(SAMPLE), "--identity", str(SAMPLE_CA)], "--identity"),
         ([str(SAMPLE_CA)], "not an MP4 file"),
