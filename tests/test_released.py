@@ -129,10 +129,15 @@ def test_what_is_still_there_of_a_released_recording_is_checked(made: ReleasedCa
     assert "000001.m4s.age" in recording.answers.content_said
 
 
-def test_a_released_recording_is_not_exported(made: ReleasedCard, bench: Bench, tmp_path: Path) -> None:
+def test_a_released_recording_is_not_exported(
+    made: ReleasedCard, bench: Bench, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     folder = bench.card / layout.recording_folder(made.first)
     arguments = ["--identity", str(bench.footage_identity), "--trust", str(bench.trust), "-o", str(tmp_path / "x.mp4")]
-    assert cli.main(["export", str(folder), *arguments]) == 2
+    exporter = ["--export-key", str(bench.export_key), "--export-certificate", str(bench.export_certificate)]
+    who = ["--recipient", "a court", "--reason", "case 26-1", "--report-filed", "2026-12-01T10:00Z"]
+    assert cli.main(["export", str(folder), *arguments, *exporter, *who]) == 2
+    assert "export it from the agency's store" in capsys.readouterr().err
     assert not (tmp_path / "x.mp4").exists()
 
 
