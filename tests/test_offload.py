@@ -496,7 +496,10 @@ def test_the_commands_go_the_whole_way(
         == 0
     )
     assert main(["unpack", str(stored), "-o", str(tmp_path / "out")]) == 2
-    assert main(["unpack", str(bench.trust), "-o", str(tmp_path / "out2")]) == 1
+    (tmp_path / "cut.tar").write_bytes(stored.read_bytes()[:-2000])
+    for damaged in (bench.trust, tmp_path / "cut.tar"):
+        assert main(["unpack", str(damaged), "-o", str(tmp_path / "out2")]) == 1
+        assert [path.name for path in tmp_path.iterdir() if "out2" in path.name] == [], "nothing half unpacked"
     assert main(["receive", end_point, *desk_of, str(bench.policy_certificate)]) == 2
 
 

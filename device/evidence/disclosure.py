@@ -166,7 +166,8 @@ class _Gathering:
         if not segments:
             base_us = self._opened.video.base_us
             length_s = (part.end_us(everything[-1]) - base_us) / 1e6 if everything else 0
-            asked = f"{(interval.from_us - base_us) / 1e6:.3f}–{(interval.to_us - base_us) / 1e6:.3f}"
+            to_s = min((interval.to_us - base_us) / 1e6, max(length_s, (interval.from_us - base_us) / 1e6))
+            asked = f"{(interval.from_us - base_us) / 1e6:.3f}–{to_s:.3f}"
             raise UsageError(
                 f"--from, --to: nothing was recorded in seconds {asked}; the recording has seconds 0–{length_s:.3f}"
             )

@@ -235,15 +235,23 @@ def _certificate(path: Path) -> bytes:
 
 
 def _unpack(options: argparse.Namespace) -> int:
+    """All of the object, or nothing."""
+    output: Path = options.output
     try:
         size = regular_size(options.object)
         if size is None:
             raise UsageError(f"{options.object}: no such file; give an object of the store")
-        unpacked = unpack(file_blocks(options.object, size), options.output, MAX_OBJECT_BYTES)
+        if os.path.lexists(output):
+            raise UsageError(f"-o {output}: it is there already; name a new folder")
+        with tempfile.TemporaryDirectory(prefix=f".{output.name[:100]}.", dir=output.parent) as beside:
+            made = Path(beside) / "card"
+            unpacked = unpack(file_blocks(options.object, size), made, MAX_OBJECT_BYTES)
+            made.rename(output)
     except EvidenceError as failure:
-        raise BodycamError(
-            safe(f"{options.object}: {failure}; what was unpacked until then is in {options.output}")
-        ) from failure
+        raise BodycamError(safe(f"{options.object}: {failure}; nothing was unpacked")) from failure
+    except OSError as failure:
+        wanted = "name a new folder in one that can be written"
+        raise UsageError(safe(f"-o {output}: {failure.strerror}; {wanted}")) from failure
     print(
         safe(
             f"{options.output}: {unpacked.manifest.recording} of {unpacked.manifest.device}, SHA-256 {unpacked.sha256}"
