@@ -21,6 +21,8 @@ PATTERNS = {
     "^[A-Za-z0-9][A-Za-z0-9._-]{0,31}$": (
         "a name of letters, digits, ., _ and -, at most 32 long, that begins with a letter or a digit"
     ),
+    r"^(device:/|swtpm:)[^\s]{1,200}\Z": "a way to a TPM, such as device:/dev/tpmrm0",
+    r"^0x01[89aA][0-9a-fA-F]{5}\Z": "an NV index in the owner's range: 0x01800000 to 0x01afffff",
 }
 """Every pattern of a document's model, in words."""
 _KINDS = {"int": "a whole number", "str": "a text", "bool": "true or false", "array": "a list", "object": "a table"}
