@@ -5,6 +5,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 SEED ?= 1
+JOBS ?= 2
 
 .PHONY: help demo test check format bench power-cuts alterations edits export-edits verify-large policy-million clean
 
@@ -21,9 +22,9 @@ $(READY): pyproject.toml constraints.txt
 demo: $(READY)
 	$(BIN)/bodycam-sim demo --out demo/$$(date +%Y%m%d-%H%M%S)
 
-## make test        the tests, warnings as errors, in random order
+## make test        the tests, warnings as errors, in random order, on two cores
 test: $(READY)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile
 
 ## make check       what CI runs: format, lint, types, import layers, tests
 check: $(READY)
