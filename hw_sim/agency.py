@@ -97,9 +97,12 @@ class Agency:
         self.footage = pyrage.x25519.Identity.generate()
         self.context = pyrage.x25519.Identity.generate()
 
-    def issue(self, common_name: str, role: Role, valid_days: int = VALID_DAYS) -> Issued:
+    def issue(
+        self, common_name: str, role: Role, valid_days: int = VALID_DAYS, *, device: bool | None = None
+    ) -> Issued:
+        """`device`: whether the name is a device's, and says how the key is protected; None: as the role has it."""
         key = ec.generate_private_key(ec.SECP256R1())
-        return Issued(key, self.certify(common_name, role, key.public_key(), valid_days))
+        return Issued(key, self.certify(common_name, role, key.public_key(), valid_days, device=device))
 
     def certify(
         self,
@@ -108,9 +111,11 @@ class Agency:
         key: ec.EllipticCurvePublicKey,
         valid_days: int = VALID_DAYS,
         protection: str = "file",
+        *,
+        device: bool | None = None,
     ) -> bytes:
         """The certificate (DER) of a key that is elsewhere. `protection`: how a device's key is protected."""
-        of_device = role in (Role.LEDGER, Role.MEDIA)
+        of_device = role in (Role.LEDGER, Role.MEDIA) if device is None else device
         subject = device_subject(common_name, protection) if of_device else _name(common_name)
         certificate = (
             self._builder(subject, key, valid_days)

@@ -105,6 +105,9 @@ def test_what_was_recovered_is_sent_and_signed_for(agency: Agency, dock: FolderS
     device.cut(random.Random(1))
     device.boot()
     device.run(2)
+    assert words(look(bench, dock)) == ["not-yet"], "no line of the journal says yet that the recovery's is durable"
+    device.press("function")
+    device.run(2)
     assert words(look(bench, dock)) == ["sent", "awaiting-receipt"]
     assert words(list(desk(agency, bench, dock).receive(tmp_path))) == ["received"]
     assert words(look(bench, dock)) == ["handed-in"]

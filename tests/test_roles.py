@@ -32,7 +32,7 @@ class Place:
     def __init__(self, root: Path, role: Role) -> None:
         self.agency = Agency()
         self.role = role
-        self.issued: Issued = self.agency.issue(NAME, role)
+        self.issued: Issued = self.agency.issue(NAME, role, device=True)
         self.root = root
         self._bench: Bench | None = None
 
