@@ -26,9 +26,10 @@ from docs.refresh import anchor_by
 from hw_sim.agency import Agency, Bench
 from hw_sim.tpm import TwinTpm
 from hw_sim.virtual import VirtualDevice
-from tests.benches import journal, make_bench, shown, verified
+from tests.benches import journal, make_bench, recordings, shown, verified
 from tests.cards import all_findings, copy_of, device_signer, lines_of, named, write_lines
 from tests.commands import run as bodycam
+from tests.stores import Store
 from tests.tokens import SimulatedTpm, enrol, put_key, run, tpm_tables
 
 Q = "content"
@@ -39,8 +40,9 @@ class Anchoring:
 
     def __init__(self, root: Path) -> None:
         self.tpm = TwinTpm()
-        self.bench = make_bench(root, agency=(agency := Agency()), pre_event_s=1, post_event_s=1)
-        anchor_by(self.bench, agency, self.tpm)
+        self.agency = Agency()
+        self.bench = make_bench(root, agency=self.agency, pre_event_s=1, post_event_s=1)
+        anchor_by(self.bench, self.agency, self.tpm)
         self.device = VirtualDevice(self.bench, make_witness=lambda _: self.tpm)
 
     def boot(self) -> None:
@@ -88,6 +90,26 @@ def test_boot_opening_and_close_are_anchored(anchoring: Anchoring) -> None:
     assert verdict.exit_status == 0, shown(verdict)
     last = anchors(anchoring.bench)[-1].head.seq
     assert verdict.journal_said == (f"history anchored by the device's TPM up to line {last} (BC-000001, counter 12)")
+
+
+def test_the_dock_is_anchored_once_what_it_handed_in_is_in_the_journal(anchoring: Anchoring) -> None:
+    anchoring.boot()
+    anchoring.device.record(1.2)
+    store = Store(anchoring.agency, anchoring.bench.card)
+    store.cosign()
+    store.give(recordings(anchoring.bench)[0].name)
+    anchoring.device.run(5)
+    anchoring.device.stop()
+    of_tpm = [anchor for anchor in anchors(anchoring.bench) if anchor.kind == "tpm"]
+    assert [anchor.at for anchor in of_tpm][:3] == ["boot", "opening", "close"]
+    assert {anchor.at for anchor in of_tpm[3:]} == {"dock"}
+    told = list(journal(anchoring.bench))
+    last_word = max(
+        n for n, r in enumerate(told) if isinstance(r, records.Receipted) or getattr(r, "kind", "") == "cosigned-head"
+    )
+    assert told.index(of_tpm[-1]) > last_word
+    verdict = verified(anchoring.bench)
+    assert verdict.exit_status == 0, shown(verdict)
 
 
 def test_each_anchor_is_about_the_durable_line_before_it(anchoring: Anchoring) -> None:

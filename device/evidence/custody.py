@@ -127,14 +127,17 @@ class Custody:
         else:
             self._handed_in.append(order)
 
-    def step(self, sync_journal: Callable[[], None], *, recording: bool) -> None:
-        """Do one thing of those that there are. Raises `CannotPersist` when the card refuses; calling again goes on where it stopped."""
+    def step(self, sync_journal: Callable[[], None], *, recording: bool) -> bool:
+        """Do one thing of those that there are; whether the last word from a dock is now in the journal. Raises
+        `CannotPersist` when the card refuses; calling again goes on where it stopped."""
         if self._handed_in and not recording:
             self._keep(self._handed_in[0], sync_journal)
             done = self._handed_in.popleft()
             self._said = [order for order in self._said if order is not done]
-        elif self._releases and self._release(self._releases[0], sync_journal):
+            return not self._handed_in and not isinstance(done, KnownOrder)
+        if self._releases and self._release(self._releases[0], sync_journal):
             self._releases.popleft()
+        return False
 
     def _keep(self, order: HandedIn, sync_journal: Callable[[], None]) -> None:
         if isinstance(order, ReceiptOrder):

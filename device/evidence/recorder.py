@@ -689,13 +689,15 @@ class Recorder:
         if not due or self._end_reason is not None:
             return
         try:
-            self._custody.step(self._sync_journal, recording=recording)
+            docked = self._custody.step(self._sync_journal, recording=recording)
         except CannotPersist as failure:
             self._card_refused(failure, now_us)
             self._custody_retry_us = now_us + RETRY_US
         else:
             self._custody_retry_us = 0
             self._storage_works(now_us)
+            if docked:
+                self.ask_anchor("dock")
 
     def _next_wake_us(self, now_us: int) -> int:
         if self._ended:
