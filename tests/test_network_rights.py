@@ -74,3 +74,26 @@ def test_only_one_module_knows_the_s3_library() -> None:
         if "botocore" in path.read_text("utf-8").replace("[offload]", "")
     ]
     assert knows == ["s3.py", "transport.py"]
+
+
+def _unit(name: str) -> dict[str, list[str]]:
+    """The settings of a unit, each with its values in order."""
+    settings: dict[str, list[str]] = {}
+    for line in (ROOT / "systemd" / name).read_text("utf-8").splitlines():
+        key, equals, value = line.partition("=")
+        if equals and not line.startswith("#"):
+            settings.setdefault(key, []).append(value)
+    return settings
+
+
+def test_the_units_give_the_network_to_off_load_alone_and_the_card_to_the_daemon_alone() -> None:
+    daemon, offload = _unit("bodycam.service"), _unit("bodycam-offload.service")
+    assert (daemon["PrivateNetwork"], daemon["RestrictAddressFamilies"]) == (["yes"], ["AF_UNIX"])
+    assert "PrivateNetwork" not in offload
+    assert daemon["ReadWritePaths"] == ["/var/lib/bodycam"]
+    assert (offload["ReadOnlyPaths"], offload["ReadWritePaths"]) == (["/var/lib/bodycam"], ["-/var/lib/bodycam/spool"])
+    assert offload["PrivateDevices"] == ["yes"], "no token, no TPM"
+    for unit in (daemon, offload):
+        assert unit["CapabilityBoundingSet"] == [""]
+        assert unit["ProtectSystem"] == ["strict"]
+        assert unit["NoNewPrivileges"] == ["yes"]
