@@ -13,6 +13,7 @@ from pathlib import Path
 import msgspec
 import pyrage
 
+from device.errors import EvidenceError
 from device.evidence import layout, records
 from device.evidence.envelope import line_digest, open_line, sign_line
 from device.evidence.identity import Role
@@ -186,7 +187,7 @@ def edited(line: bytes, **fields: object) -> bytes:
     signed = open_line(line)
     try:
         record: records.AnyRecord = records.decode_ledger(signed.payload)
-    except Exception:  # noqa: BLE001 - then it is a journal's
+    except EvidenceError:  # then it is a journal's
         record = records.decode_journal(signed.payload)
     payload = msgspec.json.encode(msgspec.structs.replace(record, **fields))
     return sign_line(_SameSignature(signed.signature), signed.payload_type, payload)
