@@ -7,7 +7,7 @@ READY := .venv/.ready
 SEED ?= 1
 JOBS ?= 2
 
-.PHONY: help demo test check format bench power-cuts alterations edits export-edits verify-large policy-million clean
+.PHONY: help demo test lanes check format bench power-cuts alterations edits export-edits verify-large policy-million clean
 
 help:
 	@sed -n 's/^## //p' Makefile
@@ -25,6 +25,10 @@ demo: $(READY)
 ## make test        the tests, warnings as errors, in random order, on two cores
 test: $(READY)
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile
+
+## make lanes      tests on the real camera stack, a real systemd and a clean distribution; as root, on a Debian
+lanes: $(READY)
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile -m lane tests/lanes
 
 ## make check       what CI runs: format, lint, types, import layers, tests
 check: $(READY)

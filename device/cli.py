@@ -16,7 +16,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from device.errors import BodycamError, ConfigurationError, UsageError
+from device.errors import BodycamError, UsageError
 
 EXIT_OUR_FAULT = 70
 EXIT_OUTPUT = 74
@@ -139,20 +139,9 @@ def _command(
 
 
 def _daemon(options: argparse.Namespace) -> int:
-    """The Raspberry Pi's parts are not in this build: say so, after the configuration was checked."""
-    from device.config import read_configuration
+    from device.device_commands import daemon
 
-    try:
-        read_configuration(options.config)
-    except ConfigurationError as failure:
-        print(f"bodycam: {failure}", file=sys.stderr)
-        return failure.daemon_exit_status
-    print(
-        f"bodycam: {options.config}: good, but this build drives no Raspberry Pi camera yet; "
-        "on a bench run `bodycam-sim daemon --config FILE`",
-        file=sys.stderr,
-    )
-    return ConfigurationError.daemon_exit_status
+    return daemon(options.config)
 
 
 def _status(options: argparse.Namespace) -> int:

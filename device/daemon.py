@@ -7,12 +7,10 @@ hardware's own, one for the control loop, one for the recorder; the main thread 
 import fcntl
 import logging
 import os
-import secrets
 import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib.metadata import version
 from pathlib import Path
 
 from cryptography.x509 import Certificate
@@ -21,36 +19,24 @@ from device.clock import Latch, Part, Runner, Wake, hold_signals, wait_for_signa
 from device.config import Configuration, check_memory, read_configuration
 from device.control import Control, capture_flags
 from device.controls.board import Board
-from device.errors import BodycamError, CardFull, ConfigurationError, EvidenceError
-from device.evidence import layout
+from device.errors import BodycamError, CardFull, ConfigurationError
 from device.evidence.adoption import Adoption
-from device.evidence.anchoring import Anchoring
-from device.evidence.custody import Custody
-from device.evidence.disk import Disk
-from device.evidence.envelope import Signer
 from device.evidence.holdings import whose
 from device.evidence.identity import load_anchors, load_certificate
-from device.evidence.journal import Journal
-from device.evidence.media_signing import MediaSigner, media_signer
-from device.evidence.papers import Papers, keys_opened, read_papers
-from device.evidence.recorder import CloseAllOrder, Recorder, state_facts
-from device.evidence.records import Boot, Fault, Software
-from device.evidence.rotation import Former, find_former
-from device.evidence.store import Documents, Reserve, free_for_start, make_folders
-from device.evidence.writer import Facts
+from device.evidence.papers import read_papers
+from device.evidence.recorder import CloseAllOrder
 from device.expiry import Expiry
 from device.hand_ins import HandIns
-from device.hardware import Hardware, MicrophoneDriver
-from device.media.fmp4 import AudioFormat
+from device.hardware import Hardware
 from device.media.ring import Ring
 from device.media.sink import EncoderSink
 from device.policy.inputs import FaultChanged, Input
-from device.policy.machine import MACHINE_VERSION
-from device.policy.state import State, capture, initial_state
+from device.policy.state import capture, initial_state
 from device.service.notify import Notifier
 from device.service.status import StatusFile
 from device.spool import Spool
 from device.watch import Watch
+from device.writing_parts import Foundations, make_writing_parts
 
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 STOP_LIMIT_S = 20.0
@@ -84,9 +70,9 @@ class Daemon:
             flags=capture_flags(capture(state, policy)),
             on_keyframe=recorder_wake.ring,
         )
-        self.camera = hardware.camera(tables.camera)
+        self.camera = hardware.camera(tables.camera, None)
         self.camera.start(EncoderSink(self.ring, self.camera.first_timestamp_us))
-        self.microphone = hardware.microphone() if tables.microphone.enabled else None
+        self.microphone = hardware.microphone(tables.microphone) if tables.microphone.enabled else None
         if self.microphone is not None:
             self.microphone.start(EncoderSink(self.ring, self.microphone.first_timestamp_us))
         self._papers = read_papers(configuration)
@@ -95,7 +81,25 @@ class Daemon:
         disk = hardware.disk(card)
         self._notifier = Notifier()
         recording_bps = tables.camera.bitrate_bps + (SOUND_BPS if self.microphone is not None else 0)
-        self.recorder = self._recorder(configuration, adoption, disk, state, recorder_wake, recording_bps, hardware)
+        writing = make_writing_parts(
+            Foundations(
+                configuration=configuration,
+                adoption=adoption,
+                papers=self._papers,
+                signer=self._signer,
+                media_key=self._media_key,
+                use_witness=hardware.witness,
+                disk=disk,
+                ring=self.ring,
+                clock=self.clock,
+                state=state,
+                microphone=self.microphone,
+                recording_bps=recording_bps,
+                tell=self._tell,
+            ),
+            recorder_wake,
+        )
+        self.recorder, self._custody = writing.recorder, writing.custody
         self.board = Board(
             tables.wiring,
             policy.activation.initial_zone,
@@ -125,7 +129,7 @@ class Daemon:
             status_file=self._status_file,
             on_finished=self.finished.set,
         )
-        if self._doubt:
+        if writing.doubt:
             self.control.tell(FaultChanged(at_us=self.clock.now_us(), part="policy", present=True))
         hand_ins = HandIns(configuration, adoption, self.control, self.recorder.post)
         self.parts: list[tuple[Part, Wake]] = [
@@ -158,113 +162,6 @@ class Daemon:
         return Spool(
             lambda: whose(card, device, key, anchors), self.clock, self._custody, self.control.tell, self.recorder.post
         )
-
-    def _recorder(
-        self,
-        configuration: Configuration,
-        adoption: Adoption,
-        disk: Disk,
-        state: State,
-        wake: Wake,
-        recording_bps: int,
-        hardware: Hardware,
-    ) -> Recorder:
-        tables, papers = configuration.tables, self._papers
-        in_force = adoption.in_force
-        bundle = in_force.bundle
-        software = Software(
-            version=f"bodycam {version('bodycam')}",
-            machine=MACHINE_VERSION,
-            configuration_sha256=configuration.sha256,
-        )
-        free_for_start(disk)
-        disk.sync_all()
-        make_folders(disk)
-        documents = Documents(disk)
-        documents.keep(layout.IDENTITY, layout.certificate_file, papers.certificate)
-        documents.keep(layout.IDENTITY, layout.certificate_file, papers.provisioner)
-        if papers.media is not None:
-            documents.keep(layout.IDENTITY, layout.certificate_file, papers.media.certificate)
-        documents.keep(layout.POLICY, layout.policy_file, bundle.document)
-        documents.keep(layout.POLICY, layout.bundle_file, bundle.data)
-        former, why_not = _former(disk, papers)
-        journal = Journal(disk, self._signer, self.clock, tables.device.id, papers.provisioning, papers.key, former)
-        for opened in keys_opened(papers):
-            journal.add(opened)
-        if why_not:
-            log.warning("rotation: %s", why_not)
-            journal.add(Fault(part="journal", present=True, at_us=self.clock.now_us(), detail=why_not[:200]))
-        self._doubt = adoption.lost or _older_than_journal(bundle.policy.version, journal.found.policy_version)
-        if self._doubt:
-            log.warning("policy: %s", self._doubt)
-            journal.add(Fault(part="policy", present=True, at_us=self.clock.now_us(), detail=self._doubt[:200]))
-        journal.begin(
-            Boot(
-                epoch="000000",
-                previous=None,
-                reason="start",
-                certificate_sha256=papers.signer.certificate_sha256,
-                policy=bundle.name,
-                bundle_sha256=bundle.file_sha256,
-                software=software,
-                context=in_force.context.seal_context(state_facts(state), secrets.token_bytes(16)),
-            )
-        )
-        reserve = Reserve(disk, configuration.ring_cap_bytes)
-        full_below_bytes = tables.card.full_below_mib * 1024 * 1024
-        self._custody = Custody(
-            disk,
-            documents,
-            journal,
-            recording_bps=recording_bps,
-            storage_hours=in_force.policy.readiness.storage_hours,
-            least_bytes=full_below_bytes + reserve.size,
-        )
-        return Recorder(
-            disk=disk,
-            ring=self.ring,
-            clock=self.clock,
-            wake=wake,
-            signer=self._signer,
-            keys={papers.signer.certificate_sha256: papers.key}
-            | ({former.certificate_sha256: former.key} if former is not None else {}),
-            journal=journal,
-            footage=in_force.footage,
-            context=in_force.context,
-            facts=Facts(
-                device=tables.device.id,
-                certificate_sha256=papers.signer.certificate_sha256,
-                policy=bundle.name,
-                software=software,
-                settings_sha256=configuration.settings_sha256,
-                audio=_audio_format(self.microphone),
-                media=_media(papers, self._media_key, tables.device.id, software.version),
-            ),
-            documents=documents,
-            custody=self._custody,
-            reserve=reserve,
-            full_below_bytes=full_below_bytes,
-            period_us=tables.camera.period_us,
-            tell=self._tell,
-            anchoring=self._anchoring(configuration, papers, disk, journal, hardware),
-        )
-
-    def _anchoring(
-        self, configuration: Configuration, papers: Papers, disk: Disk, journal: Journal, hardware: Hardware
-    ) -> Anchoring | None:
-        """None where the configuration names no TPM that anchors, or the agency's statement has none."""
-        tpm, said = configuration.tables.identity.tpm, papers.statement.attestation
-        if tpm is None or tpm.attestation_key is None:
-            return None
-        if said is None:
-            raise ConfigurationError(
-                f"{configuration.path}: identity.tpm.attestation_key is set, and the agency's statement names no TPM; ask "
-                "the agency for one with --attestation, or take the key out"
-            )
-        from device.evidence.tpm_witness import TpmWitness
-
-        witness = hardware.witness(TpmWitness(configuration, said))
-        return Anchoring(disk, journal, witness, papers.key, said, self.clock, self._tell)
 
     def _tell(self, came: Input) -> None:
         """What the recorder has to say to the control loop, which is made after it."""
@@ -323,14 +220,6 @@ def run_daemon(config_path: Path, hardware: Hardware) -> int:
         return failure.exit_status
 
 
-def _former(disk: Disk, papers: Papers) -> tuple[Former | None, str]:
-    """The key before, whose journal on this card this one goes on with; or why it does not. It stops no start."""
-    try:
-        return None if papers.rotation is None else find_former(disk, papers.rotation, papers.key), ""
-    except EvidenceError as failure:
-        return None, f"the rotation is of no use: {failure}"
-
-
 def _card(configuration: Configuration) -> Path:
     card = configuration.at(configuration.tables.card.path)
     if not card.is_dir():
@@ -370,24 +259,3 @@ def _lock(descriptor: int, configuration: Configuration) -> None:
             f"{configuration.path}: card.path is {configuration.tables.card.path!r}: another daemon is writing this "
             "card; end that one first"
         ) from failure
-
-
-def _audio_format(microphone: MicrophoneDriver | None) -> AudioFormat | None:
-    if microphone is None:
-        return None
-    return AudioFormat(
-        sample_rate_hz=microphone.sample_rate_hz, channels=microphone.channels, config=microphone.extradata
-    )
-
-
-def _media(papers: Papers, signer: Signer | None, device: str, version: str) -> MediaSigner | None:
-    if papers.media is None or signer is None:
-        return None
-    return media_signer(signer, papers.media.certificate, device, version)
-
-
-def _older_than_journal(version: int, journal_version: int) -> str:
-    """Why a policy that would be good may be an old one: what this device kept was lost, or put back."""
-    if version >= journal_version:
-        return ""
-    return f"version {version} is older than {journal_version}, under which the journal on this card was written"

@@ -35,6 +35,14 @@ class CardFull(CannotPersist):
     """Storage has no room: close cleanly on the reserve, refuse new recordings, delete nothing."""
 
 
+class HardwareFailed(BodycamError):
+    """A part of the hardware refuses, or is not there: show the fault, record with what is left, try again later."""
+
+
+class HardwareHung(HardwareFailed):
+    """A part does not come back from a call: this process can't use it again. End, so that systemd starts anew."""
+
+
 class EvidenceError(BodycamError):
     """Stored evidence is not what it should be: never retry, never mend, keep it and say so."""
 

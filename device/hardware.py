@@ -4,29 +4,68 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
+import msgspec
+
 from device.clock import Clock, Part, Wake
-from device.config import Camera
 from device.controls.board import PinFactory
 from device.evidence.anchoring import Witness
 from device.evidence.disk import Disk
 from device.evidence.envelope import Signer
 from device.media.sink import EncoderSink
+from device.tables import Camera, Microphone
+
+
+class Load(msgspec.Struct, frozen=True):
+    """How much the camera is to do: frames a second, and what the encoder aims at."""
+
+    rate_hz: int
+    bitrate_bps: int
+
+
+class Sample(msgspec.Struct, frozen=True):
+    """A small grey picture of what the camera sees: `luma` is width × height bytes, row by row, without padding."""
+
+    width: int
+    height: int
+    luma: bytes
+    at_us: int
+
+
+class Stamp(Protocol):
+    """What is drawn into every picture before it is encoded."""
+
+    def burn(self, luma: memoryview, stride: int, at_us: int) -> None:
+        """`luma`: the picture's Y plane, one byte a pixel, `stride` bytes a row, to be written to. Camera thread; never
+        raises."""
 
 
 class CameraDriver(Protocol):
-    """What the daemon needs of a camera. `first_timestamp_us`: the boot time at which its encoder counts zero."""
+    """What the daemon needs of a camera. Any thread may call it, but none from within `outputframe`.
 
-    def first_timestamp_us(self) -> int: ...
+    The GOP is one second whatever the rate; the first frame of each `start` is a keyframe with its parameter sets.
+    """
 
-    def start(self, sink: EncoderSink) -> None: ...
+    def first_timestamp_us(self) -> int:
+        """The boot time at which the encoder counts zero; each start has another."""
 
-    def stop(self) -> None: ...
+    def start(self, sink: EncoderSink) -> None:
+        """Deliver frames to `sink`. `HardwareFailed` where the camera can't be started; it may be tried again."""
 
-    def force_keyframe(self) -> None: ...
+    def stop(self) -> None:
+        """Deliver nothing more. Bounded in time: `HardwareHung` where the camera does not let go. May be called twice."""
+
+    def force_keyframe(self) -> None:
+        """The next frame encoded is an IDR. Never blocks."""
+
+    def set_load(self, load: Load) -> None:
+        """From the next keyframe on, without a restart, and kept over restarts."""
+
+    def sampled(self) -> Sample | None:
+        """What the camera saw within the last second or so; None before the first frame. Never blocks."""
 
 
 class MicrophoneDriver(Protocol):
-    """AAC packets. `extradata` is the AudioSpecificConfig."""
+    """AAC packets. `extradata` is the AudioSpecificConfig. Any thread may call it, but none from within `outputframe`."""
 
     @property
     def extradata(self) -> bytes: ...
@@ -44,6 +83,13 @@ class MicrophoneDriver(Protocol):
     def stop(self) -> None: ...
 
 
+class Sensors(Protocol):
+    """What is measured of the device itself. None: this board has no such sensor. Health thread; each may take a few ms."""
+
+    def temperature_mc(self) -> int | None:
+        """Of the processor, in thousandths of a degree Celsius."""
+
+
 class Hardware(Protocol):
     """Where the parts come from: a Pi, or the twin. `parts` are what the hardware wants run beside the daemon's own."""
 
@@ -53,9 +99,11 @@ class Hardware(Protocol):
     @property
     def memory_bytes(self) -> int: ...
 
-    def camera(self, settings: Camera) -> CameraDriver: ...
+    def camera(self, settings: Camera, stamp: Stamp | None) -> CameraDriver: ...
 
-    def microphone(self) -> MicrophoneDriver: ...
+    def microphone(self, settings: Microphone) -> MicrophoneDriver: ...
+
+    def sensors(self) -> Sensors: ...
 
     def pin_factory(self) -> PinFactory: ...
 

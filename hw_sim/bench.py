@@ -10,9 +10,10 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from device.clock import BootClock, hold_signals
-from device.config import Camera, read_configuration
+from device.config import read_configuration
 from device.daemon import STOP_SIGNALS, run_daemon
 from device.errors import ConfigurationError
+from device.tables import Camera
 from hw_sim.hardware import Behaviour, TwinHardware
 from hw_sim.scenes import DrawnScene, FlatScene, Scene, VideoScene
 from hw_sim.signers import SlowSigner, wait_ms

@@ -13,8 +13,8 @@ from typing import Literal
 from gpiozero.pins.mock import MockFactory, MockPin
 
 from device.clock import NEVER_US, Clock, Wake
-from device.config import Wiring
 from device.controls.lines import wires
+from device.tables import Wiring
 
 PRESS_MS = 120
 DOUBLE_GAP_MS = 150

@@ -19,6 +19,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Literal, Protocol
 
 from device.clock import NEVER_US, Clock, Part, Wake
+from device.hardware import Load, Sample
 from device.media.sink import EncodedPacket
 from hw_sim.encoders import X264, EncodedFrame, Encoder, Profile, Replay, Unit, instant_us
 
@@ -175,6 +176,15 @@ class _Camera(ABC):
             if self._run is not None:
                 self._run.keyframe_wanted = True
                 self._note("force keyframe")
+
+    def set_load(self, load: Load) -> None:
+        """Noted; this camera goes on as it is."""
+        with self._lock:
+            self._note(f"load {load.rate_hz} Hz, {load.bitrate_bps} bit/s")
+
+    def sampled(self) -> Sample | None:
+        """Nothing: this camera has no low-resolution stream."""
+        return None
 
     # -- faults ---------------------------------------------------------------------------------------------------
 

@@ -11,13 +11,15 @@ from typing import TYPE_CHECKING, Literal
 from gpiozero.pins.mock import MockFactory
 
 from device.clock import Clock, Part, Wake
-from device.config import Camera, Wiring
 from device.evidence.anchoring import Witness
 from device.evidence.disk import Disk
 from device.evidence.envelope import Signer
+from device.hardware import Stamp
+from device.tables import Camera, Microphone, Wiring
 from hw_sim.board import Thumb
 from hw_sim.camera import PreEncodedCamera, TwinCamera
 from hw_sim.disk import TwinDisk
+from hw_sim.sensors import TwinSensors
 
 if TYPE_CHECKING:
     from hw_sim.microphone import TwinMicrophone
@@ -60,11 +62,12 @@ class TwinHardware:
         self._factory = MockFactory()
         self._wake = Wake()
         self.thumb = Thumb(self._factory, wiring or Wiring(), clock, self._wake, positions=positions)
+        self.the_sensors = TwinSensors()
         self.the_camera: AnyCamera
         self.the_microphone: TwinMicrophone | None = None
         self.the_disk: Disk
 
-    def camera(self, settings: Camera) -> AnyCamera:
+    def camera(self, settings: Camera, stamp: Stamp | None) -> AnyCamera:  # noqa: ARG002 - not drawn yet
         if self._make_camera is not None:
             self.the_camera = self._make_camera(settings)
             return self.the_camera
@@ -82,11 +85,14 @@ class TwinHardware:
         )
         return self.the_camera
 
-    def microphone(self) -> "TwinMicrophone":
+    def microphone(self, settings: Microphone) -> "TwinMicrophone":  # noqa: ARG002 - the twin has one microphone
         from hw_sim.microphone import TwinMicrophone
 
         self.the_microphone = TwinMicrophone(self.clock)
         return self.the_microphone
+
+    def sensors(self) -> TwinSensors:
+        return self.the_sensors
 
     def pin_factory(self) -> MockFactory:
         return self._factory

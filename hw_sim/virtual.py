@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from device.clock import Part, Wake
-from device.config import Camera, read_configuration
+from device.config import read_configuration
 from device.daemon import Daemon
 from device.evidence.anchoring import Witness
 from device.evidence.disk import Disk
+from device.tables import Camera
 from hw_sim.agency import Bench
 from hw_sim.clock import Scheduler, VirtualClock
 from hw_sim.disk import TwinDisk

@@ -4,11 +4,11 @@ import shutil
 from pathlib import Path
 from typing import TypeVar
 
-from device.config import Camera
 from device.evidence import layout
 from device.evidence.records import Fault, JournalRecord, Record, Step
 from device.policy.commands import Cue, Refuse
 from device.policy.inputs import FaultChanged, Readiness
+from device.tables import Camera
 from hw_sim.agency import Agency, Bench
 from hw_sim.camera import PreEncodedCamera
 from hw_sim.clock import VirtualClock

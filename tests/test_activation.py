@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from device.config import Camera
 from device.evidence.records import Segments
+from device.tables import Camera
 from hw_sim.camera import PreEncodedCamera
 from hw_sim.clock import VirtualClock
 from hw_sim.disk import TwinDisk

@@ -12,8 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from device.clock import NEVER_US, Wake
-from device.config import Board as Pins
-from device.config import Switches, Trigger, Wiring, read_configuration
+from device.config import read_configuration
 from device.controls.board import Board
 from device.controls.contacts import make_button
 from device.controls.indicators import level
@@ -22,6 +21,8 @@ from device.errors import ConfigurationError
 from device.policy import signals
 from device.policy.inputs import Edge, FaultChanged, Input, LevelChanged, SleepSwitched, Triggered, ZoneEntered
 from device.policy.signals import CUES, Lights, Pattern, pulses_ms
+from device.tables import Board as Pins
+from device.tables import Switches, Trigger, Wiring
 from hw_sim import bench as lines_of_text
 from hw_sim.agency import Agency
 from hw_sim.board import Thumb, WiredPin

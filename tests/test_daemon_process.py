@@ -209,18 +209,15 @@ def test_a_missing_configuration_is_78(tmp_path: Path) -> None:
     assert "absent.toml" in message
 
 
-def test_bodycam_daemon_says_what_this_build_can_not_do(tmp_path: Path) -> None:
-    bench = make_bench(tmp_path / "bench")
-    for config, said in ((bench.config, "bodycam-sim daemon"), (tmp_path / "none.toml", "none.toml")):
-        done = subprocess.run(
-            [sys.executable, "-m", "device.cli", "daemon", "--config", str(config)],
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert done.returncode == 78
-        assert said in done.stderr
-    assert recordings_absent(bench)
+def test_bodycam_daemon_with_a_missing_configuration_is_78(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "device.cli", "daemon", "--config", str(tmp_path / "none.toml")],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 78
+    assert "none.toml" in done.stderr
 
 
 def recordings_absent(bench: Bench) -> bool:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from device import config
+from device import tables
 from device.policy.document import MAX_DOCUMENT_BYTES, DocumentError, parse_document
 from device.policy.limits import PATTERNS
 from device.policy.model import Policy, Zone, parse_policy
@@ -236,7 +236,7 @@ def annotations(kind: Any, seen: set[Any]) -> Iterator[Any]:
             yield from annotations(part, seen)
 
 
-@pytest.mark.parametrize("model", [Policy, config._Document])
+@pytest.mark.parametrize("model", [Policy, tables.Document])
 def test_every_pattern_of_a_model_is_told_in_words(model: type) -> None:
     found = {kind.pattern for kind in annotations(model, set()) if isinstance(kind, msgspec.Meta) and kind.pattern}
     assert len(found) > 1

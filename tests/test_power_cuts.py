@@ -12,12 +12,12 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from device.config import Camera
 from device.evidence import layout
 from device.evidence.disk import File
 from device.evidence.records import RecordingOpened, Segments, Step
 from device.evidence.writer import RecordingWriter
 from device.policy.commands import Open
+from device.tables import Camera
 from hw_sim.agency import Bench
 from hw_sim.camera import PreEncodedCamera
 from hw_sim.clock import VirtualClock

@@ -13,12 +13,12 @@ from typing import Protocol
 from gpiozero import DigitalInputDevice, DigitalOutputDevice
 
 from device.clock import Clock
-from device.config import Wiring
 from device.controls.contacts import Battery, Contact, SleepSwitch, ZoneSwitch, make_button, make_trigger
 from device.controls.indicators import CuePlayer, Light
 from device.controls.lines import Reading, make_lines, wires
 from device.policy.inputs import Input
 from device.policy.signals import Lights
+from device.tables import Wiring
 
 
 class PinFactory(Protocol):

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 import msgspec
 
 from device.clock import NEVER_US
-from device.config import Wiring
+from device.tables import Wiring
 
 CHATTER_WITHIN_US = 1_000_000
 QUIET_AFTER_US = 2_000_000

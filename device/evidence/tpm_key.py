@@ -13,11 +13,11 @@ import msgspec
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from device.config import Configuration
-from device.config import Tpm as Settings
 from device.errors import ConfigurationError, EvidenceError
 from device.evidence import tpm_words as words
 from device.evidence.tpm import Tpm, TpmRefusedError
 from device.evidence.tpm_transport import TpmUnreachable
+from device.tables import Tpm as Settings
 
 MAX_BLOB_BYTES = 4096
 _HANDLE = re.compile(r"0x81[0-7][0-9a-fA-F]{5}\Z")

@@ -9,13 +9,13 @@ import base64
 from cryptography.hazmat.primitives import serialization
 
 from device.config import Configuration
-from device.config import Tpm as Settings
 from device.errors import ConfigurationError
 from device.evidence import tpm_words as words
 from device.evidence.records import Attestation
 from device.evidence.tpm import Tpm, TpmRefusedError
 from device.evidence.tpm_key import TpmKey, TpmPlace, make_tpm_key, place_of, shared_tpm
 from device.evidence.tpm_transport import TpmUnreachable
+from device.tables import Tpm as Settings
 
 
 class TpmWitness:
