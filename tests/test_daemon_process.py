@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from hw_sim.agency import Agency, Bench
-from tests.benches import make_bench, policy_document, recordings, shown, verified
+from tests.benches import make_bench, policy_document, shown, verified
 
 LIMIT_S = 60
 SMALL = {"width": 160, "height": 90, "rate_hz": 30, "bitrate_bps": 150_000}
@@ -218,10 +218,6 @@ def test_bodycam_daemon_with_a_missing_configuration_is_78(tmp_path: Path) -> No
     )
     assert done.returncode == 78
     assert "none.toml" in done.stderr
-
-
-def recordings_absent(bench: Bench) -> bool:
-    return not (bench.card / "evidence").exists() or not recordings(bench)
 
 
 def test_the_daemon_starts_without_what_only_readers_need(tmp_path: Path) -> None:
