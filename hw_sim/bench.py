@@ -26,7 +26,7 @@ HELP = """a recording: double record, hold record 3200, press record
 lines: press BUTTON [MS] | double BUTTON | hold BUTTON MS   (BUTTON: record, function)
        zone NAME (initial: no line closed) | sleep on|off | trigger NAME | battery good|low|critical
        stick BUTTON | unstick BUTTON | chatter BUTTON MS HZ
-       stall | resume | drop FRAMES | unplug | replug | help"""
+       stall | resume | drop FRAMES | die | fail STARTS | hang | unplug | replug | help"""
 
 
 def run_bench(config: Path, video: Path | None, drawn: str, behaviour: Behaviour, signer_ms: int) -> int:
@@ -99,6 +99,12 @@ def play(hardware: TwinHardware, line: str) -> str:  # noqa: C901, PLR0912 - one
             hardware.the_camera.resume()
         case ["drop", frames] if frames.isdecimal():
             hardware.the_camera.drop(int(frames))
+        case ["die"]:
+            hardware.the_camera.die()
+        case ["fail", starts] if starts.isdecimal() and len(starts) <= LONGEST_PRESS_DIGITS:
+            hardware.the_camera.fail_starts(int(starts))
+        case ["hang"]:
+            hardware.the_camera.hang()
         case ["unplug"] if hardware.the_microphone is not None:
             hardware.the_microphone.unplug()
         case ["replug"] if hardware.the_microphone is not None:

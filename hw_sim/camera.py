@@ -19,6 +19,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Literal, Protocol
 
 from device.clock import NEVER_US, Clock, Part, Wake
+from device.errors import HardwareFailed, HardwareHung
 from device.hardware import Load, Sample
 from device.media.sink import EncodedPacket
 from hw_sim.encoders import X264, EncodedFrame, Encoder, Profile, Replay, Unit, instant_us
@@ -139,6 +140,9 @@ class _Camera(ABC):
         self._next_number = 0
         self._frames_to_drop = 0
         self._stalled = False
+        self._dead = False
+        self._starts_to_fail = 0
+        self._hung = False
 
     @property
     def parts(self) -> list[tuple[Part, Wake]]:
@@ -155,6 +159,11 @@ class _Camera(ABC):
         """Begin a run at the next capture instant. Instants count from `zero_us`, else from the first start."""
         with self._lock:
             assert self._run is None, "the camera is already started"
+            if self._starts_to_fail:
+                self._starts_to_fail -= 1
+                self._note("start failed")
+                raise HardwareFailed("the camera does not answer")
+            self._dead = False
             if zero_us is not None or self._zero_us is None:
                 self._zero_us = self._clock.now_us() if zero_us is None else zero_us
                 self._next_number = 0
@@ -165,6 +174,8 @@ class _Camera(ABC):
     def stop(self) -> None:
         """Deliver nothing more. Capture instants go on being counted. May be called twice."""
         with self._lock:
+            if self._hung:
+                raise HardwareHung("the camera does not let go")
             if self._run is not None:
                 self._run.close()
                 self._run = None
@@ -204,6 +215,24 @@ class _Camera(ABC):
         with self._lock:
             self._stalled = False
             self._note("resume")
+
+    def die(self) -> None:
+        """Silence until it is started anew."""
+        with self._lock:
+            self._dead = True
+            self._note("die")
+
+    def fail_starts(self, starts: int) -> None:
+        """The next so many starts fail: no camera answers."""
+        with self._lock:
+            self._starts_to_fail = starts
+            self._note(f"fail the next {starts} starts")
+
+    def hang(self) -> None:
+        """Silence, and from now on `stop` does not get it to let go."""
+        with self._lock:
+            self._dead = self._hung = True
+            self._note("hang")
 
     # -- the camera part ------------------------------------------------------------------------------------------
 
@@ -263,7 +292,7 @@ class _Camera(ABC):
         while run.first_us + run.timestamp_us(self._next_number) <= now_us:
             due.append(self._next_number)
             self._next_number += 1
-        if self._stalled:
+        if self._stalled or self._dead:
             return []
         dropped = min(self._frames_to_drop, len(due))
         self._frames_to_drop -= dropped

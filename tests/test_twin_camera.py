@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from device.clock import BootClock, Latch, Runner
-from device.errors import UsageError
+from device.errors import HardwareFailed, HardwareHung, UsageError
 from device.media.frames import CaptureFlags, Frame, ParameterSets, parameter_sets
 from device.media.ring import Ring
 from device.media.sink import EncodedPacket, EncoderSink
@@ -517,3 +517,38 @@ def test_it_runs_on_threads_as_on_the_device() -> None:
     assert failed == []
     numbers = numbers_in(got)
     assert numbers == sorted(set(numbers), key=lambda number: number or 0)
+
+
+# -- faults that only a start anew cures, or nothing does -------------------------------------------------------------
+
+
+@pytest.mark.parametrize("behaviour", BEHAVIOURS)
+def test_a_dead_camera_is_silent_until_it_is_started_anew(behaviour: Behaviour) -> None:
+    bench = Bench(behaviour).start().run(10)
+    bench.camera.die()
+    bench.run(20)
+    assert bench.numbers == list(range(10))
+    bench.camera.stop()
+    bench.camera.start(bench.sink)
+    bench.run(25)
+    assert bench.numbers == [*range(10), *range(20, 25)], "instants went on being counted"
+    assert bench.frames[10].keyframe
+    assert bench.sets[1] == bench.sets[0]
+
+
+def test_starts_that_fail_can_be_tried_again() -> None:
+    bench = Bench()
+    bench.camera.fail_starts(2)
+    for _ in range(2):
+        with pytest.raises(HardwareFailed, match="does not answer"):
+            bench.camera.start(bench.sink)
+    bench.camera.start(bench.sink)
+    assert bench.run(3).numbers == [0, 1, 2]
+
+
+def test_a_camera_that_hangs_is_silent_and_does_not_let_go() -> None:
+    bench = Bench().start().run(3)
+    bench.camera.hang()
+    assert bench.run(9).numbers == [0, 1, 2]
+    with pytest.raises(HardwareHung, match="does not let go"):
+        bench.camera.stop()
