@@ -10,9 +10,7 @@ daemon can't start with.
 import argparse
 import io
 import sys
-import traceback
 from collections.abc import Callable, Sequence
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +44,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"bodycam: {failure}", file=sys.stderr)
         return EXIT_OUTPUT
     except Exception:  # noqa: BLE001 - the border of a command: a fault of ours must never read as "altered"
+        import traceback
+
         traceback.print_exc()
         return EXIT_OUR_FAULT
 
@@ -53,11 +53,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parser(*, lean: bool = False) -> argparse.ArgumentParser:
     """Every command; `lean`: without those whose arguments bring in what the daemon never needs."""
     parser = argparse.ArgumentParser(prog="bodycam", description=__doc__, formatter_class=_Formatter)
-    parser.add_argument("--version", action="version", version=f"bodycam {version('bodycam')}")
+    parser.add_argument("--version", action=_Version, nargs=0, help="say which one this is")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND", action=_Commands)
 
     daemon = _command(commands, "daemon", "run the camera's controller", _DAEMON_EXAMPLE, _daemon)
     daemon.add_argument("--config", type=Path, required=True, metavar="FILE", help="bodycam.toml")
+    daemon.add_argument("--trace-start", action="store_true", help="print where the time of the start went")
 
     status = _command(commands, "status", "say what the daemon is doing", _STATUS_EXAMPLE, _status)
     status.add_argument("--file", type=Path, default=Path("/run/bodycam/status.json"), metavar="FILE")
@@ -122,6 +123,16 @@ class _Commands(argparse._SubParsersAction):  # type: ignore[type-arg]  # noqa: 
         super().__call__(parser, namespace, [both, *values[2:]] if both in self.choices else values)
 
 
+class _Version(argparse.Action):
+    """Says the version of the distribution; the daemon's start does not look it up for that."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> None:
+        from importlib.metadata import version
+
+        print(f"bodycam {version('bodycam')}")
+        parser.exit()
+
+
 class _Formatter(argparse.RawDescriptionHelpFormatter):
     """Keeps the lines of descriptions and examples as they are."""
 
@@ -141,7 +152,7 @@ def _command(
 def _daemon(options: argparse.Namespace) -> int:
     from device.device_commands import daemon
 
-    return daemon(options.config)
+    return daemon(options.config, trace_start=options.trace_start)
 
 
 def _status(options: argparse.Namespace) -> int:

@@ -6,6 +6,7 @@ the twin's scheduler calls the same parts in virtual time. Nothing outside this 
 """
 
 import ctypes
+import os
 import signal
 import threading
 import time
@@ -17,6 +18,8 @@ import msgspec
 
 NEVER_US = 1 << 62
 """A wake time that never comes: the part runs again only when it is woken."""
+
+STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 _STA_UNSYNC = 0x40
 _TIME_ERROR = 5
@@ -87,6 +90,12 @@ class BootClock:
         )
 
 
+def process_began_us() -> int:
+    """When this process was executed, on the boot clock; the kernel tells it to 10 ms."""
+    after_name = Path("/proc/self/stat").read_text("ascii", "replace").rpartition(")")[2]
+    return int(after_name.split()[19]) * 1_000_000 // os.sysconf("SC_CLK_TCK")
+
+
 class Wake:
     """A part's bell: any thread rings it, and the part's loop then runs it soon. Ringing never blocks."""
 
@@ -137,6 +146,34 @@ class Runner:
                 self._wake.wait_until(self._part.run_once(self._clock.now_us()), self._clock)
         except Exception as failure:  # noqa: BLE001 - the supervisor's border: any failure becomes an event
             self._on_failure(self._part, failure)
+
+
+class Crew:
+    """Parts at work, each on a thread of its own. The first failure of one is kept and sets `finished`. Main thread."""
+
+    def __init__(self, clock: Clock) -> None:
+        self.finished = Latch()
+        self.failure: Exception | None = None
+        self.failed_part: Part | None = None
+        self._clock = clock
+        self._runners: list[Runner] = []
+
+    def start(self, parts: Iterable[tuple[Part, Wake]]) -> None:
+        for part, wake in parts:
+            self._runners.append(Runner(part, wake, self._clock, self._failed))
+            self._runners[-1].start()
+
+    def stop(self, limit_s: float) -> bool:
+        """End the loops, the last one first; False when a thread has not ended within `limit_s`. May be called twice."""
+        ended = [runner.stop(limit_s) for runner in reversed(self._runners)]
+        self._runners.clear()
+        return all(ended)
+
+    def _failed(self, part: Part, failure: Exception) -> None:
+        """On the thread of the part that failed."""
+        if self.failure is None:
+            self.failure, self.failed_part = failure, part
+        self.finished.set()
 
 
 class Latch:

@@ -5,13 +5,16 @@ Relative paths are relative to the configuration file's folder.
 
 import hashlib
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from device.errors import ConfigurationError
 from device.policy.document import MAX_DOCUMENT_BYTES, DocumentError, parse_document
-from device.policy.model import Policy
 from device.tables import Document
+
+if TYPE_CHECKING:
+    from device.policy.model import Policy
 
 MIB = 1024 * 1024
 BASE_BYTES = 70 * MIB
@@ -59,7 +62,7 @@ def read_configuration(path: Path) -> Configuration:
     return configuration
 
 
-def check_policy_fits(configuration: Configuration, policy: Policy) -> None:
+def check_policy_fits(configuration: Configuration, policy: "Policy") -> None:
     """Refuse a policy that this device is not set up for; `ConfigurationError`."""
     _check_ring_holds(configuration, policy)
     for name in configuration.tables.switches.zones:
@@ -88,7 +91,7 @@ def check_memory(configuration: Configuration, memory_bytes: int) -> None:
         )
 
 
-def _check_ring_holds(configuration: Configuration, policy: Policy) -> None:
+def _check_ring_holds(configuration: Configuration, policy: "Policy") -> None:
     """Refuse a ring that can't hold the pre-event time and a stall of the card."""
     camera = configuration.tables.camera
     seconds = policy.pre_event.length_s + 1 + STALL_S

@@ -54,7 +54,7 @@ from device.policy.inputs import (
     Tick,
 )
 from device.policy.model import Policy
-from device.policy.state import Capture, Commands, State, at_rest, capture
+from device.policy.state import Capture, Commands, Phase, State, at_rest, capture
 from device.service.notify import Notifier
 from device.service.status import Status, StatusFile
 from device.watch import Watch
@@ -73,6 +73,12 @@ class Camera(Protocol):
     def force_keyframe(self) -> None: ...
 
 
+class Keeping(Protocol):
+    """What the control loop needs to know of who keeps the camera running."""
+
+    def at_work(self, now_us: int) -> bool: ...
+
+
 class Control:
     """The part named `control`. `tell` may be called from any thread."""
 
@@ -89,10 +95,12 @@ class Control:
         ring: Ring,
         recorder: Recorder,
         camera: Camera,
+        keeper: Keeping,
         watch: Watch,
         board: Board,
         notifier: Notifier,
         status_file: StatusFile,
+        on_ready: Callable[[], None],
         on_finished: Callable[[], None],
     ) -> None:
         self._clock = clock
@@ -103,11 +111,13 @@ class Control:
         self._ring = ring
         self._recorder = recorder
         self._camera = camera
+        self._keeper = keeper
         self._watch = watch
         self._watch.shift_begins(policy.readiness.storage_hours)
         self._board = board
         self._notifier = notifier
         self._status_file = status_file
+        self._on_ready = on_ready
         self._on_finished = on_finished
         self._mailbox: deque[Input] = deque()
         self._claims: dict[int, Claim] = {}
@@ -132,6 +142,11 @@ class Control:
         """A policy to take the place of the one in force, as soon as nothing is recorded. Never blocks."""
         self._offered.append(offered)
         self._wake.ring()
+
+    @property
+    def camera_needed(self) -> bool:
+        """Whether frames are wanted now, or by the next press. Any thread."""
+        return self.state.phase is Phase.IDLE or capture(self.state, self._policy).video
 
     def run_once(self, now_us: int) -> int:
         self._take_policy()
@@ -281,12 +296,13 @@ class Control:
         self._say_status(now_us)
 
     def _feed_watchdog(self, now_us: int) -> None:
-        """Fed when this loop has turned and, where the state wants frames, frames have come since the last time."""
+        """Fed when this loop has turned and, where the state wants frames, frames have come since the last time, or the
+        camera is being restarted."""
         if now_us < self._watchdog_due_us:
             return
         newest_us = self._ring.newest_video_us
         wants_frames = capture(self.state, self._policy).video
-        if not wants_frames or newest_us != self._watched_frame_us:
+        if not wants_frames or newest_us != self._watched_frame_us or self._keeper.at_work(now_us):
             self._watched_frame_us = newest_us
             self._watchdog_due_us = now_us + WATCHDOG_EVERY_US
             self._notifier.watchdog()
@@ -313,6 +329,7 @@ class Control:
         if not self._ready_said and (self._ring.newest_video_us is not None or self._watch.camera_failed):
             self._ready_said = True
             self._notifier.ready(said)
+            self._on_ready()
         elif said != self._said:
             self._notifier.status(said)
         self._said = said

@@ -2,10 +2,12 @@
 
 from pathlib import Path
 
-from device.daemon import run_daemon
 from device.pi.hardware import PiHardware
+from device.start import run_daemon
+from device.start_trace import traced
 
 
-def daemon(config: Path) -> int:
+def daemon(config: Path, *, trace_start: bool) -> int:
     """`bodycam daemon`: until a signal; its exit status."""
-    return run_daemon(config, PiHardware())
+    hardware = PiHardware()
+    return run_daemon(config, hardware, traced(hardware.clock) if trace_start else None)

@@ -2,17 +2,19 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
 from device.clock import Clock, Part, Wake
-from device.controls.board import PinFactory
-from device.evidence.anchoring import Witness
-from device.evidence.disk import Disk
-from device.evidence.envelope import Signer
 from device.media.sink import EncoderSink
 from device.tables import Camera, Microphone
+
+if TYPE_CHECKING:
+    from device.controls.board import PinFactory
+    from device.evidence.anchoring import Witness
+    from device.evidence.disk import Disk
+    from device.evidence.envelope import Signer
 
 
 class Load(msgspec.Struct, frozen=True):
@@ -105,14 +107,14 @@ class Hardware(Protocol):
 
     def sensors(self) -> Sensors: ...
 
-    def pin_factory(self) -> PinFactory: ...
+    def pin_factory(self) -> "PinFactory": ...
 
-    def disk(self, root: Path) -> Disk: ...
+    def disk(self, root: Path) -> "Disk": ...
 
-    def signer(self, signer: Signer) -> Signer:
+    def signer(self, signer: "Signer") -> "Signer":
         """An opened key as the daemon is to use it: the key itself, or a twin's that takes its time."""
 
-    def witness(self, witness: Witness) -> Witness:
+    def witness(self, witness: "Witness") -> "Witness":
         """The same of the TPM that anchors the journal."""
 
     def parts(self) -> Sequence[tuple[Part, Wake]]: ...

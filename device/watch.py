@@ -31,6 +31,15 @@ class Writing(Protocol):
     free_bytes: int | None
 
 
+def camera_silent(ring: Ring, started_us: int, now_us: int) -> bool:
+    """Whether no frame has come for too long, nor since the camera was started: the one place where that is decided."""
+    return _silent(ring.newest_video_us, started_us, now_us, SILENT_CAMERA_US)
+
+
+def _silent(newest_us: int | None, started_us: int, now_us: int, limit_us: int) -> bool:
+    return now_us - max(newest_us or 0, started_us) > limit_us
+
+
 class Watch:
     """`recording_bps`: what an hour of recording takes, in bits a second."""
 
@@ -72,15 +81,12 @@ class Watch:
         return learned
 
     def _look_at_parts(self, now_us: int) -> None:
-        self._set_fault("camera", self._silent(self._ring.newest_video_us, now_us, SILENT_CAMERA_US), now_us)
+        self._set_fault("camera", camera_silent(self._ring, self._started_us, now_us), now_us)
         held_up = self._recorder.busy and now_us - self._recorder.turned_us > HUNG_CARD_US
         self._set_fault("card", held_up, now_us)
         if self._has_microphone:
-            silent = self._silent(self._ring.newest_audio_us, now_us, SILENT_MICROPHONE_US)
+            silent = _silent(self._ring.newest_audio_us, self._started_us, now_us, SILENT_MICROPHONE_US)
             self._set_fault("microphone", silent, now_us)
-
-    def _silent(self, newest_us: int | None, now_us: int, limit_us: int) -> bool:
-        return now_us - (self._started_us if newest_us is None else newest_us) > limit_us
 
     def _look_at_clock(self, now_us: int) -> None:
         """A step of wall time is never silent (E8)."""

@@ -8,15 +8,19 @@ import sys
 import threading
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from device.clock import BootClock, hold_signals
+from device.clock import STOP_SIGNALS, BootClock, hold_signals
 from device.config import read_configuration
-from device.daemon import STOP_SIGNALS, run_daemon
 from device.errors import ConfigurationError
+from device.start import run_daemon
+from device.start_trace import traced
 from device.tables import Camera
 from hw_sim.hardware import Behaviour, TwinHardware
 from hw_sim.scenes import DrawnScene, FlatScene, Scene, VideoScene
-from hw_sim.signers import SlowSigner, wait_ms
+
+if TYPE_CHECKING:
+    from device.evidence.envelope import Signer
 
 NO_LINE = "initial"
 """The zone that has no line of its own: the policy's initial one."""
@@ -29,8 +33,12 @@ lines: press BUTTON [MS] | double BUTTON | hold BUTTON MS   (BUTTON: record, fun
        stall | resume | drop FRAMES | die | fail STARTS | hang | unplug | replug | help"""
 
 
-def run_bench(config: Path, video: Path | None, drawn: str, behaviour: Behaviour, signer_ms: int) -> int:
+def run_bench(
+    config: Path, video: Path | None, drawn: str, behaviour: Behaviour, signer_ms: int, *, trace_start: bool
+) -> int:
     """Run the daemon until a signal; its exit status. Standard input plays on the board and the parts."""
+    clock = BootClock()
+    trace = traced(clock) if trace_start else None
     hold_signals(STOP_SIGNALS)  # before there is another thread: one that does not hold them would end the process
     try:
         configuration = read_configuration(config)
@@ -38,16 +46,25 @@ def run_bench(config: Path, video: Path | None, drawn: str, behaviour: Behaviour
         print(f"bodycam-sim: {failure}", file=sys.stderr)
         return failure.daemon_exit_status
     hardware = TwinHardware(
-        BootClock(),
+        clock,
         wiring=configuration.tables.wiring,
         scene=scene_maker(video, drawn),
         behaviour=behaviour,
-        make_signer=lambda signer: SlowSigner(signer, lambda: wait_ms(signer_ms)) if signer_ms else signer,
+        make_signer=signer_maker(signer_ms),
     )
     if sys.stdin.isatty():
         print(f"{configuration.tables.device.id}: type help; Ctrl-C ends", file=sys.stderr)
     threading.Thread(target=_play, args=(hardware, sys.stdin), name="lines", daemon=True).start()
-    return run_daemon(config, hardware)
+    return run_daemon(config, hardware, trace)
+
+
+def signer_maker(signer_ms: int) -> "Callable[[Signer], Signer]":
+    """Signatures that take so long; the key itself for 0."""
+    if not signer_ms:
+        return lambda signer: signer
+    from hw_sim.signers import SlowSigner, wait_ms
+
+    return lambda signer: SlowSigner(signer, lambda: wait_ms(signer_ms))
 
 
 def scene_maker(video: Path | None, drawn: str) -> Callable[[Camera], Scene]:

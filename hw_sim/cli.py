@@ -40,6 +40,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     daemon.add_argument("--config", type=Path, required=True, metavar="FILE", help="bodycam.toml")
     daemon.set_defaults(run=_daemon)
+    daemon.add_argument("--trace-start", action="store_true", help="print where the time of the start went")
     daemon.add_argument("--scene", choices=("drawn", "flat"), default="drawn", help="flat: no OpenCV is loaded")
     daemon.add_argument(
         "--signer-ms",
@@ -66,7 +67,14 @@ def _demo(options: argparse.Namespace) -> int:
 def _daemon(options: argparse.Namespace) -> int:
     from hw_sim.bench import run_bench
 
-    return run_bench(options.config, options.video, options.scene, options.behaviour, options.signer_ms)
+    return run_bench(
+        options.config,
+        options.video,
+        options.scene,
+        options.behaviour,
+        options.signer_ms,
+        trace_start=options.trace_start,
+    )
 
 
 if __name__ == "__main__":

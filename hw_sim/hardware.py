@@ -11,9 +11,6 @@ from typing import TYPE_CHECKING, Literal
 from gpiozero.pins.mock import MockFactory
 
 from device.clock import Clock, Part, Wake
-from device.evidence.anchoring import Witness
-from device.evidence.disk import Disk
-from device.evidence.envelope import Signer
 from device.hardware import Stamp
 from device.tables import Camera, Microphone, Wiring
 from hw_sim.board import Thumb
@@ -22,6 +19,9 @@ from hw_sim.disk import TwinDisk
 from hw_sim.sensors import TwinSensors
 
 if TYPE_CHECKING:
+    from device.evidence.anchoring import Witness
+    from device.evidence.disk import Disk
+    from device.evidence.envelope import Signer
     from hw_sim.microphone import TwinMicrophone
     from hw_sim.scenes import Scene
 
@@ -47,9 +47,9 @@ class TwinHardware:
         make_camera: Callable[[Camera], AnyCamera] | None = None,
         behaviour: Behaviour = "v4l2",
         memory_bytes: int = ZERO_2W_BYTES,
-        make_disk: Callable[[Path], Disk] = TwinDisk,
-        make_signer: Callable[[Signer], Signer] = lambda signer: signer,
-        make_witness: Callable[[Witness], Witness] = lambda witness: witness,
+        make_disk: "Callable[[Path], Disk]" = TwinDisk,
+        make_signer: "Callable[[Signer], Signer]" = lambda signer: signer,
+        make_witness: "Callable[[Witness], Witness]" = lambda witness: witness,
     ) -> None:
         self.clock = clock
         self.memory_bytes = memory_bytes
@@ -97,14 +97,14 @@ class TwinHardware:
     def pin_factory(self) -> MockFactory:
         return self._factory
 
-    def disk(self, root: Path) -> Disk:
+    def disk(self, root: Path) -> "Disk":
         self.the_disk = self._make_disk(root)
         return self.the_disk
 
-    def signer(self, signer: Signer) -> Signer:
+    def signer(self, signer: "Signer") -> "Signer":
         return self._make_signer(signer)
 
-    def witness(self, witness: Witness) -> Witness:
+    def witness(self, witness: "Witness") -> "Witness":
         return self._make_witness(witness)
 
     def parts(self) -> Sequence[tuple[Part, Wake]]:

@@ -9,11 +9,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from device.clock import Part, Wake
+from device.clock import Crew, Part, Wake
 from device.config import read_configuration
 from device.daemon import Daemon
 from device.evidence.anchoring import Witness
 from device.evidence.disk import Disk
+from device.sight import Sight
 from device.tables import Camera
 from hw_sim.agency import Bench
 from hw_sim.clock import Scheduler, VirtualClock
@@ -74,7 +75,7 @@ class VirtualDevice:
             make_signer=lambda signer: SlowSigner(signer, self._let_pass) if self._signer_us else signer,
             make_witness=self._make_witness,
         )
-        self.daemon = Daemon(configuration, self.hardware)
+        self.daemon = Daemon(configuration, self.hardware, Sight(configuration, self.hardware), Crew(self.clock))
         self._scheduler = Scheduler(self.clock, [*self.daemon.parts, *(extra or [])])
 
     def run(self, seconds: float, done: Callable[[], bool] = lambda: False) -> None:

@@ -20,15 +20,16 @@ SMALL = {"width": 160, "height": 90, "rate_hz": 30, "bitrate_bps": 150_000}
 class Running:
     """`bodycam-sim daemon` with a socket in the place of systemd's."""
 
-    def __init__(self, bench: Bench, root: Path) -> None:
+    def __init__(self, bench: Bench, root: Path, *more: str) -> None:
         self.bench = bench
+        self.root = root
         self._log = (root / "log").open("wb")
         self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._listener.bind(str(root / "notify"))
         self._listener.settimeout(LIMIT_S)
         self.heard: list[str] = []
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "hw_sim.cli", "daemon", "--config", str(bench.config), "--scene", "flat"],
+            [sys.executable, "-m", "hw_sim.cli", "daemon", "--config", str(bench.config), "--scene", "flat", *more],
             stdin=subprocess.PIPE,
             stdout=self._log,
             stderr=self._log,
@@ -103,16 +104,44 @@ def test_sigterm_closes_an_open_recording(running: Running) -> None:
     assert not running.bench.status_file.exists()
 
 
-def test_the_watchdog_is_not_fed_while_the_camera_is_silent(running: Running) -> None:
-    """Fed from frame progress: after the camera's last frame, at most what was due then is still heard."""
+def test_a_camera_that_does_not_let_go_ends_the_daemon_with_1_and_what_is_open_is_closed(running: Running) -> None:
     running.hear(lambda m: "READY=1" in m)
-    running.line("stall")
+    running.line("double record")
+    running.hear(lambda m: m.startswith("STATUS=recording"))
+    running.hear(lambda m: m == "WATCHDOG=1")
+    running.line("hang")
+    assert running.process.wait(LIMIT_S) == 1
+    verdict = verified(running.bench, read=True)
+    assert verdict.exit_status == 0, shown(verdict)
+    assert verdict.recordings[0].answers.extent_said == "closed (failed) and journaled"
+    said = (running.root / "log").read_text("utf-8")
+    assert "keeper failed: the camera does not let go" in said
+    assert "Traceback" not in said
+
+
+def test_a_camera_that_dies_is_started_anew(running: Running) -> None:
+    running.hear(lambda m: "READY=1" in m)
+    running.line("fail 1")
+    running.line("die")
     running.hear(lambda m: m.startswith("STATUS=idle") and "camera" in m)
-    before = running.heard.count("WATCHDOG=1")
-    running._listener.settimeout(5)
-    with pytest.raises(TimeoutError):
-        running.hear(lambda _: False)
-    assert running.heard.count("WATCHDOG=1") - before <= 1
+    running.hear(lambda m: m.startswith("STATUS=idle") and "camera" not in m)
+    assert running.terminate() == 0
+
+
+def test_the_table_of_a_start_has_every_step_and_the_first_frame_before_what_can_wait(tmp_path: Path) -> None:
+    bench = make_bench(tmp_path / "bench", pre_event_s=2, post_event_s=0, camera=SMALL)
+    traced = Running(bench, tmp_path, "--trace-start")
+    try:
+        traced.hear(lambda m: "READY=1" in m)
+        assert traced.terminate() == 0
+    finally:
+        traced.close()
+    rows = [line.split("  ")[0] for line in (tmp_path / "log").read_text("utf-8").splitlines() if line[-1:].isdigit()]
+    assert set(rows) == {
+        "exec", "interpreter and command", "configuration", "camera asked to start", "first frame in the ring",
+        "imports of the rest", "policy", "microphone started", "keys", "card and journal", "board", "control loop", "READY",
+    }  # fmt: skip
+    assert rows[:4] == ["exec", "interpreter and command", "configuration", "camera asked to start"]
 
 
 def test_kill_is_a_power_cut_and_the_next_start_recovers(running: Running, tmp_path: Path) -> None:

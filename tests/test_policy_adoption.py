@@ -13,7 +13,6 @@ import pyrage
 import pytest
 
 from device.config import read_configuration
-from device.daemon import run_daemon
 from device.errors import CannotPersist, ConfigurationError, EvidenceError
 from device.evidence import layout
 from device.evidence.adoption import Adoption, InForce
@@ -25,6 +24,7 @@ from device.evidence.records import Boot, Fault, RecordingOpened, Step
 from device.hand_ins import LOOK_EVERY_US, HandIns, read_assignment
 from device.policy.inputs import Assigned, FaultChanged, Input
 from device.policy.state import Wearer
+from device.start import run_daemon
 from device.tables import Camera
 from hw_sim.agency import Agency, Bench
 from hw_sim.camera import PreEncodedCamera

@@ -6,14 +6,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from device.clock import BootClock, Part, Wake
-from device.controls.board import PinFactory
-from device.evidence.anchoring import Witness
-from device.evidence.disk import CardDisk
-from device.evidence.envelope import Signer
 from device.hardware import Stamp
 from device.tables import Camera, Microphone
 
 if TYPE_CHECKING:
+    from device.controls.board import PinFactory
+    from device.evidence.anchoring import Witness
+    from device.evidence.disk import CardDisk
+    from device.evidence.envelope import Signer
     from device.pi.camera import PiCamera
     from device.pi.microphone import AlsaMicrophone
     from device.pi.sensors import PiSensors
@@ -39,18 +39,20 @@ class PiHardware:
 
         return PiSensors()
 
-    def pin_factory(self) -> PinFactory:
+    def pin_factory(self) -> "PinFactory":
         from device.pi.pins import make_factory
 
         return make_factory()
 
-    def disk(self, root: Path) -> CardDisk:
+    def disk(self, root: Path) -> "CardDisk":
+        from device.evidence.disk import CardDisk
+
         return CardDisk(root)
 
-    def signer(self, signer: Signer) -> Signer:
+    def signer(self, signer: "Signer") -> "Signer":
         return signer
 
-    def witness(self, witness: Witness) -> Witness:
+    def witness(self, witness: "Witness") -> "Witness":
         return witness
 
     def parts(self) -> Sequence[tuple[Part, Wake]]:

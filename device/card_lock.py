@@ -1,0 +1,42 @@
+"""The card's folder, and that one process writes it: a second one is refused before it has written anything."""
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from device.config import Configuration
+from device.errors import ConfigurationError
+
+
+def card_folder(configuration: Configuration) -> Path:
+    """`ConfigurationError` when there is none."""
+    card = configuration.at(configuration.tables.card.path)
+    if not card.is_dir():
+        raise ConfigurationError(
+            f"{configuration.path}: card.path is {configuration.tables.card.path!r}: no such folder; mount the evidence "
+            "partition"
+        )
+    return card
+
+
+@contextmanager
+def only_writer(configuration: Configuration) -> Iterator[None]:
+    """Hold the card's lock. `ConfigurationError` while another process holds it."""
+    descriptor = os.open(card_folder(configuration), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        _lock(descriptor, configuration)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _lock(descriptor: int, configuration: Configuration) -> None:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as failure:
+        raise ConfigurationError(
+            f"{configuration.path}: card.path is {configuration.tables.card.path!r}: another daemon is writing this "
+            "card; end that one first"
+        ) from failure
