@@ -19,6 +19,7 @@ from device.errors import BodycamError, UsageError
 EXIT_OUR_FAULT = 70
 EXIT_OUTPUT = 74
 _DAEMON_EXAMPLE = "example: bodycam daemon --config /etc/bodycam/bodycam.toml"
+_SELFTEST_EXAMPLE = "example: bodycam selftest --config /etc/bodycam/bodycam.toml"
 _STATUS_EXAMPLE = "example: bodycam status --file /run/bodycam/status.json"
 _VERIFY_EXAMPLE = "example: bodycam verify /mnt/card --trust agency-ca.pem"
 
@@ -59,6 +60,13 @@ def _parser(*, lean: bool = False) -> argparse.ArgumentParser:
     daemon = _command(commands, "daemon", "run the camera's controller", _DAEMON_EXAMPLE, _daemon)
     daemon.add_argument("--config", type=Path, required=True, metavar="FILE", help="bodycam.toml")
     daemon.add_argument("--trace-start", action="store_true", help="print where the time of the start went")
+
+    selftest = _command(
+        commands, "selftest", "try each part of this device, and sign what was found", _SELFTEST_EXAMPLE, _selftest
+    )
+    selftest.add_argument("--config", type=Path, required=True, metavar="FILE", help="bodycam.toml")
+    selftest.add_argument("--no-hands", action="store_true", help="only what needs no person: no buttons, no questions")
+    selftest.add_argument("--json", action="store_true", help="for programs")
 
     status = _command(commands, "status", "say what the daemon is doing", _STATUS_EXAMPLE, _status)
     status.add_argument("--file", type=Path, default=Path("/run/bodycam/status.json"), metavar="FILE")
@@ -153,6 +161,12 @@ def _daemon(options: argparse.Namespace) -> int:
     from device.device_commands import daemon
 
     return daemon(options.config, trace_start=options.trace_start)
+
+
+def _selftest(options: argparse.Namespace) -> int:
+    from device.device_commands import selftest
+
+    return selftest(options)
 
 
 def _status(options: argparse.Namespace) -> int:

@@ -118,6 +118,11 @@ class Wake:
             self._event.wait(min(delay_us / 1e6, threading.TIMEOUT_MAX))
 
 
+def pause(clock: Clock, delay_us: int) -> None:
+    """Let so much time pass. For a command's main thread; parts have wake times."""
+    Wake().wait_until(clock.now_us() + delay_us, clock)
+
+
 class Runner:
     """Loops one part on one thread in real time. An exception ends the loop and is handed to `on_failure`."""
 

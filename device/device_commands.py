@@ -1,5 +1,6 @@
 """Commands that drive the hardware of the device that they run on. A reader's laptop never imports this."""
 
+import argparse
 from pathlib import Path
 
 from device.pi.hardware import PiHardware
@@ -11,3 +12,11 @@ def daemon(config: Path, *, trace_start: bool) -> int:
     """`bodycam daemon`: until a signal; its exit status."""
     hardware = PiHardware()
     return run_daemon(config, hardware, traced(hardware.clock) if trace_start else None)
+
+
+def selftest(options: argparse.Namespace) -> int:
+    """`bodycam selftest`: 0 when nothing failed, else 1."""
+    from device.selftest_commands import run_self_test
+    from device.selftest_machine import read_machine
+
+    return run_self_test(options, PiHardware(), lambda card: read_machine(Path("/"), card), lambda _: None)

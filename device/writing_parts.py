@@ -5,7 +5,7 @@ It writes the journal's first lines of this boot: which keys are open, what of t
 
 import logging
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from importlib.metadata import version
 
 import msgspec
@@ -16,14 +16,15 @@ from device.errors import ConfigurationError, EvidenceError
 from device.evidence import layout
 from device.evidence.adoption import Adoption
 from device.evidence.anchoring import Anchoring, Witness
+from device.evidence.bundle import Bundle
 from device.evidence.custody import Custody
 from device.evidence.disk import Disk
 from device.evidence.envelope import Signer
-from device.evidence.journal import Journal
+from device.evidence.journal import SELF_TEST, Journal
 from device.evidence.media_signing import MediaSigner, media_signer
 from device.evidence.papers import Papers, keys_opened
 from device.evidence.recorder import Recorder, state_facts
-from device.evidence.records import Boot, Fault, Software
+from device.evidence.records import Boot, Fault, Record, Software
 from device.evidence.rotation import Former, find_former
 from device.evidence.store import Documents, Reserve, free_for_start, make_folders
 from device.evidence.writer import Facts
@@ -66,36 +67,10 @@ class WritingParts(msgspec.Struct, frozen=True):
 def make_writing_parts(given: Foundations, wake: Wake) -> WritingParts:
     """Everything that a refused start leaves alone has been checked before; from here on the card is written."""
     tables, papers, in_force = given.configuration.tables, given.papers, given.adoption.in_force
-    software = Software(
-        version=f"bodycam {version('bodycam')}",
-        machine=MACHINE_VERSION,
-        configuration_sha256=given.configuration.sha256,
+    begun = begin_journal(
+        given.configuration, given.adoption, papers, given.signer, given.disk, given.clock, given.state
     )
-    free_for_start(given.disk)
-    given.disk.sync_all()
-    make_folders(given.disk)
-    documents = _kept_documents(given)
-    former, why_not = _former(given.disk, papers)
-    journal = Journal(given.disk, given.signer, given.clock, tables.device.id, papers.provisioning, papers.key, former)
-    for opened in keys_opened(papers):
-        journal.add(opened)
-    doubt = given.adoption.lost or _older_than_journal(in_force.policy.version, journal.found.policy_version)
-    for part, why in (("journal", why_not), ("policy", doubt)):
-        if why:
-            log.warning("%s: %s", part, why)
-            journal.add(Fault(part=part, present=True, at_us=given.clock.now_us(), detail=why[:200]))
-    journal.begin(
-        Boot(
-            epoch="000000",
-            previous=None,
-            reason="start",
-            certificate_sha256=papers.signer.certificate_sha256,
-            policy=in_force.bundle.name,
-            bundle_sha256=in_force.bundle.file_sha256,
-            software=software,
-            context=in_force.context.seal_context(state_facts(given.state), secrets.token_bytes(16)),
-        )
-    )
+    journal, former, documents, software = begun.journal, begun.former, begun.documents, begun.software
     reserve = Reserve(given.disk, given.configuration.ring_cap_bytes)
     full_below_bytes = tables.card.full_below_mib * MIB
     custody = Custody(
@@ -134,13 +109,69 @@ def make_writing_parts(given: Foundations, wake: Wake) -> WritingParts:
         tell=given.tell,
         anchoring=_anchoring(given, journal),
     )
-    return WritingParts(recorder=recorder, custody=custody, doubt=doubt)
+    return WritingParts(recorder=recorder, custody=custody, doubt=begun.doubt)
 
 
-def _kept_documents(given: Foundations) -> Documents:
+class BegunJournal(msgspec.Struct, frozen=True):
+    """The journal with its first lines durable, and what was kept and found for them."""
+
+    journal: Journal
+    documents: Documents
+    former: Former | None
+    software: Software
+    doubt: str
+
+
+def begin_journal(
+    configuration: Configuration,
+    adoption: Adoption,
+    papers: Papers,
+    signer: Signer,
+    disk: Disk,
+    clock: Clock,
+    state: State | None,
+    whole: Callable[[Software], Iterable[Record]] = lambda _: (),
+) -> BegunJournal:
+    """A new epoch of this device's; `state` None: for a self-test, which decides nothing, and whose `whole` is all."""
+    in_force = adoption.in_force
+    software = Software(
+        version=f"bodycam {version('bodycam')}",
+        machine=MACHINE_VERSION,
+        configuration_sha256=configuration.sha256,
+    )
+    free_for_start(disk)
+    disk.sync_all()
+    make_folders(disk)
+    documents = _kept_documents(disk, papers, in_force.bundle)
+    former, why_not = _former(disk, papers)
+    journal = Journal(disk, signer, clock, configuration.tables.device.id, papers.provisioning, papers.key, former)
+    for opened in keys_opened(papers):
+        journal.add(opened)
+    doubt = adoption.lost or _older_than_journal(in_force.policy.version, journal.found.policy_version)
+    for part, why in (("journal", why_not), ("policy", doubt)):
+        if why:
+            log.warning("%s: %s", part, why)
+            journal.add(Fault(part=part, present=True, at_us=clock.now_us(), detail=why[:200]))
+    sealed = None if state is None else in_force.context.seal_context(state_facts(state), secrets.token_bytes(16))
+    journal.begin(
+        Boot(
+            epoch="000000",
+            previous=None,
+            reason="start" if state is not None else SELF_TEST,
+            certificate_sha256=papers.signer.certificate_sha256,
+            policy=in_force.bundle.name,
+            bundle_sha256=in_force.bundle.file_sha256,
+            software=software,
+            context=sealed,
+        ),
+        whole(software),
+    )
+    return BegunJournal(journal, documents, former, software, doubt)
+
+
+def _kept_documents(disk: Disk, papers: Papers, bundle: Bundle) -> Documents:
     """The certificates and the policy that evidence is judged by, on the card."""
-    papers, bundle = given.papers, given.adoption.in_force.bundle
-    documents = Documents(given.disk)
+    documents = Documents(disk)
     documents.keep(layout.IDENTITY, layout.certificate_file, papers.certificate)
     documents.keep(layout.IDENTITY, layout.certificate_file, papers.provisioner)
     if papers.media is not None:

@@ -29,8 +29,12 @@ from device.policy.gestures import Told
 from device.policy.machine import TABLE
 from device.policy.model import Policy, parse_policy
 from device.policy.state import RESTING, Deadlines, Event, Explaining, Moment, Phase, State
+from device.selftest import self_test
+from device.selftest_machine import Machine
 from hw_sim.agency import Agency, Bench
+from hw_sim.clock import VirtualClock, VirtualTime
 from hw_sim.disk import TwinDisk
+from hw_sim.hardware import TwinHardware
 from hw_sim.tpm import TwinTpm
 from hw_sim.virtual import VirtualDevice
 from tests.alteration_table import CLIP_HEAD, FILE_HEAD, expected_clips, expected_files
@@ -402,6 +406,7 @@ def story(folder: Path) -> Iterator[Path]:
     device.hardware.the_disk.full_at(FULL_BYTES)
     device.run(5)
     device.stop()
+    _self_test(first, device.clock)
     yield first.card
     second = make_bench(folder / "second", agency=agency, device="BC-000002", pre_event_s=2)
     shutil.rmtree(second.card)
@@ -411,6 +416,12 @@ def story(folder: Path) -> Iterator[Path]:
     other.run(2)
     other.stop()
     yield second.card
+
+
+def _self_test(bench: Bench, clock: VirtualClock) -> None:
+    clock.boot_id = "boot-of-a-self-test"
+    hardware, time = TwinHardware(clock), VirtualTime(clock)
+    self_test(bench.config, hardware, lambda _: Machine(), None, time.pause, time)
 
 
 def _record_with_mishaps(device: VirtualDevice) -> None:

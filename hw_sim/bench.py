@@ -4,6 +4,7 @@ A tester types the lines; `bodycam-sim demo` writes them. The lines are read on 
 the process.
 """
 
+import argparse
 import sys
 import threading
 from collections.abc import Callable, Iterable
@@ -56,6 +57,21 @@ def run_bench(
         print(f"{configuration.tables.device.id}: type help; Ctrl-C ends", file=sys.stderr)
     threading.Thread(target=_play, args=(hardware, sys.stdin), name="lines", daemon=True).start()
     return run_daemon(config, hardware, trace)
+
+
+def run_bench_test(options: argparse.Namespace) -> int:
+    """The self-test on the twin, whose machine is as it should be."""
+    from device.selftest_commands import run_self_test
+    from device.selftest_machine import Machine
+
+    configuration = read_configuration(options.config)
+    hardware = TwinHardware(BootClock(), wiring=configuration.tables.wiring)
+
+    def heard(line: str) -> None:
+        if line.strip() not in ("y", "n", "s"):
+            print(play(hardware, line), end="", file=sys.stderr, flush=True)
+
+    return run_self_test(options, hardware, lambda _: Machine(), heard)
 
 
 def signer_maker(signer_ms: int) -> "Callable[[Signer], Signer]":

@@ -50,6 +50,16 @@ def _parser() -> argparse.ArgumentParser:
         metavar="MS",
         help="each signature takes so long (0–10000)",
     )
+    selftest = commands.add_parser(
+        "selftest",
+        help="the device's self-test on simulated hardware; typed lines press the buttons (press record, y, n, s)",
+        epilog="example: bodycam-sim selftest --config demo/device/bodycam.toml --no-hands",
+    )
+    selftest.add_argument("--config", type=Path, required=True, metavar="FILE", help="bodycam.toml")
+    selftest.add_argument("--no-hands", action="store_true", help="only what needs no person: no buttons, no questions")
+    selftest.add_argument("--json", action="store_true", help="for programs")
+    selftest.set_defaults(run=_selftest)
+
     for parser_of_hardware in (demo, daemon):
         parser_of_hardware.add_argument("--video", type=Path, metavar="FILE", help="a video as the scene, looped")
         parser_of_hardware.add_argument(
@@ -75,6 +85,12 @@ def _daemon(options: argparse.Namespace) -> int:
         options.signer_ms,
         trace_start=options.trace_start,
     )
+
+
+def _selftest(options: argparse.Namespace) -> int:
+    from hw_sim.bench import run_bench_test
+
+    return run_bench_test(options)
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ time: at each instant all parts that are due, or that were woken, run in the ord
 is due; then time moves to the next wake.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from device.clock import NEVER_US, Part, Wake, Wall
 
@@ -76,3 +76,20 @@ class Scheduler:
             if not ran or self._clock.now_us() != began_us:
                 return
         raise AssertionError(f"parts keep waking each other at {self._clock.now_us()} µs")
+
+
+class VirtualTime:
+    """What a command needs in the place of threads and of waiting: the parts run while it pauses."""
+
+    def __init__(self, clock: VirtualClock) -> None:
+        self._clock = clock
+        self._scheduler = Scheduler(clock, [])
+
+    def start(self, parts: Iterable[tuple[Part, Wake]]) -> None:
+        self._scheduler = Scheduler(self._clock, list(parts))
+
+    def stop(self, limit_s: float) -> bool:  # noqa: ARG002 - nothing runs by itself
+        return True
+
+    def pause(self, delay_us: int) -> None:
+        self._scheduler.run_until(self._clock.now_us() + delay_us)

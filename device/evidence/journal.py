@@ -35,6 +35,9 @@ from device.evidence.rotation import Former
 MAX_EPOCH_BYTES = 256 * 1024 * 1024
 """A shift's journal is a few megabytes; a file past this is not one of ours."""
 
+SELF_TEST = "self-test"
+"""The reason of an epoch that decides and records nothing."""
+
 Found = Literal["none", "ours", "broken", "foreign"]
 
 
@@ -94,14 +97,16 @@ class Journal:
         self._chain: Chain
         self.durable: Line
 
-    def begin(self, boot: Boot) -> None:
-        """Write and make durable this boot's first lines. `boot` says all but the epoch and the link."""
+    def begin(self, boot: Boot, whole: Iterable[Record] = ()) -> None:
+        """Write and make durable this boot's first lines. `boot` says all but the epoch and the link; `whole`: what else
+        this epoch says, when that is all."""
         self._boot = boot
         if self.found.foreign is not None:
             self.add(self.found.foreign)
         if self.found.found in ("broken", "foreign"):
             part = "journal" if self.found.found == "broken" else "card"
             self.add(Fault(part=part, present=True, at_us=self._clock.now_us(), detail=self.found.detail[:200]))
+        self._pending.extend(whole)
         self._new_epoch(boot.reason)
 
     def add(self, record: Record) -> None:
@@ -205,7 +210,8 @@ def survey(disk: Disk, own: Own, former: Former | None) -> Anchorage:
             return _followed(given_on, name, next_epoch, former.document)
         if cut_as_it_began(data, read) and cut_as_it_began(data, given_on):
             continue
-        return _judge(data, name, next_epoch, own, read)
+        found = _judge(data, name, next_epoch, own, read)
+        return msgspec.structs.replace(found, unended=found.unended | _unended_before(disk, read, own))
     return Anchorage("none", next_epoch, None, None, "")
 
 
@@ -245,6 +251,21 @@ def _unended(chain: ReadChain[JournalRecord]) -> frozenset[str]:
     begun = {line.record.recording for line in chain.lines if isinstance(line.record, RecordingBegun)}
     ended = {line.record.recording for line in chain.lines if isinstance(line.record, RecordingEnded)}
     return frozenset(begun - ended)
+
+
+def _unended_before(disk: Disk, chain: ReadChain[JournalRecord], own: Own) -> frozenset[str]:
+    """What the last epoch that recorded left open, when only self-tests came after it."""
+    found: frozenset[str] = frozenset()
+    boot = chain.lines[0].record if chain.lines else None
+    while isinstance(boot, Boot) and boot.reason == SELF_TEST and boot.previous is not None:
+        name = boot.previous.epoch
+        try:
+            before = read_epoch(disk.read(layout.epoch_file(name), MAX_EPOCH_BYTES), name, own.key, None)
+        except CannotPersist:
+            break  # the reader of the card says so; nothing is extended here
+        boot = before.lines[0].record if before.lines else None
+        found |= _unended(before)
+    return found
 
 
 def _first_line(data: bytes) -> tuple[str, str | None]:

@@ -359,7 +359,7 @@ class Rotation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
 
 class Boot(Record, frozen=True, tag="boot"):
-    """The first line of ours in an epoch. `reason`: start, write-failed, policy-changed. `bundle_sha256`: of the file in
+    """The first line of ours in an epoch. `reason`: start, write-failed, policy-changed, self-test. `bundle_sha256`: of the file in
     which the agency signed the policy. `context` seals the policy machine's state as this boot, or the policy in force
     since, began; it is repeated after a failed write. `rotation`: the document by which this epoch goes on with the
     journal of the key before."""
@@ -467,6 +467,22 @@ class HistoryLost(Record, frozen=True, tag="history-lost"):
     counter: Count
 
 
+class Tested(Plain, frozen=True):
+    """A part that a self-test looked at. `result`: pass, fail, skipped."""
+
+    part: Word
+    result: Word
+    detail: Annotated[str, msgspec.Meta(max_length=200)]
+
+
+class SelfTest(Record, frozen=True, tag="self-test"):
+    """What a self-test found; its epoch decides and records nothing. `hands`: whether a person was asked."""
+
+    hands: bool
+    software: Software
+    parts: Annotated[tuple[Tested, ...], msgspec.Meta(min_length=1, max_length=96)]
+
+
 class Stopped(Record, frozen=True, tag="stopped"):
     """The daemon ended as asked; nothing follows in this epoch."""
 
@@ -503,6 +519,7 @@ JournalRecord = (
     | HistoryLost
     | Receipted
     | Released
+    | SelfTest
     | Stopped
 )
 AnyRecord = LedgerRecord | JournalRecord

@@ -15,9 +15,10 @@ from device.errors import EvidenceError
 from device.evidence import layout
 from device.evidence.history import Epoch, History
 from device.evidence.identity import parse_utc
+from device.evidence.journal import SELF_TEST
 from device.evidence.judgements import AuditFinding, Kind
 from device.evidence.policies import Policies
-from device.evidence.records import Boot, Record, SealedContext, Step, Stopped
+from device.evidence.records import Boot, Record, RecordingBegun, SealedContext, Step, Stopped
 from device.evidence.runs import CLEAN, untrusted
 from device.evidence.steps import PRIVATE_WORDS, public_step, whole_step
 from device.evidence.unsealing import ContextIdentity, SealedFor
@@ -147,14 +148,16 @@ class _Replayer:
     def begin(self, epoch: Epoch) -> None:
         boot, before = epoch.boot, self._before
         same = before is not None and before.chain == epoch.chain and before.boot.boot == boot.boot
-        if boot.reason == "start" or not same:
+        if boot.reason in ("start", SELF_TEST) or not same:
             self.run_over()
             self._run += 1
             self._state = None
         self._epoch = epoch
         self.result.runs[epoch.name] = self._run
-        self._era = self._era_of(epoch)
-        if self._era is None:
+        self._era = None if boot.reason == SELF_TEST else self._era_of(epoch)
+        if boot.reason == SELF_TEST:
+            self._check_self_test(epoch)
+        elif self._era is None:
             self._state = None
         else:
             self._check_change(boot, same=same)
@@ -166,6 +169,12 @@ class _Replayer:
             self.result.epochs += 1
             for watcher in self._watchers:
                 watcher.began(self._era, self._state)
+
+    def _check_self_test(self, epoch: Epoch) -> None:
+        """It decides nothing and records nothing: there is nothing to replay."""
+        for line in epoch.lines:
+            if isinstance(line.record, Step | RecordingBegun):
+                self._find("state", "a decision or a recording in a self-test", line.record)
 
     def end(self) -> None:
         """An epoch's last line. What says that it ended as asked needs a machine that has finished."""
