@@ -12,6 +12,7 @@ from device.config import read_configuration
 from device.errors import CannotPersist, ConfigurationError
 from device.evidence import layout, records
 from device.evidence.adoption import Adoption
+from device.evidence.keys import KeySigner
 from device.evidence.papers import read_papers
 from device.evidence.records import SelfTest
 from device.selftest import Person, Result, self_test
@@ -251,6 +252,21 @@ def test_a_card_that_refuses_fails(bench: Bench, operation: str) -> None:
 
     rig.hardware._make_disk = make
     assert list(failed(rig.test())) == ["card"]
+
+
+def test_a_card_that_gives_other_bytes_back_fails(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    read = TwinDisk.read
+    monkeypatch.setattr(TwinDisk, "read", lambda disk, path, limit: read(disk, path, limit)[:-1] + b"\0\0"[:1])
+    monkeypatch.setattr("device.selftest.secrets.token_bytes", lambda size: b"\1" * size)
+    assert failed(Rig(bench).test())["card"] == "what was written is not what is read back"
+
+
+def test_a_key_that_signs_something_else_fails(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    sign = KeySigner.sign
+    monkeypatch.setattr(KeySigner, "sign", lambda signer, message: sign(signer, message + b"!"))
+    said_of = failed(Rig(bench).test())
+    assert said_of["keys"] == "the ledger key's signature does not verify under its certificate"
+    assert set(said_of) == {"keys", "record"}, "and nothing is signed with it"
 
 
 def test_a_key_of_another_certificate_fails_and_nothing_is_written(bench: Bench) -> None:
