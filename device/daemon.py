@@ -28,6 +28,7 @@ from device.evidence.records import Fault
 from device.expiry import DETAIL_LIMIT, Expiry
 from device.hand_ins import HandIns
 from device.hardware import Hardware
+from device.media.rates import Rates
 from device.media.sink import EncoderSink
 from device.policy.inputs import FaultChanged, Input
 from device.policy.state import capture, initial_state
@@ -88,6 +89,7 @@ class Daemon:
         if sight.microphone is not None:
             sight.microphone.start(EncoderSink(self.ring, sight.microphone.first_timestamp_us))
             mark("microphone started")
+        self.rates = Rates(tables.camera.period_us)
         self._papers = read_papers(configuration)
         for opened_key in self._papers.signers:
             opened.callback(opened_key.close)
@@ -108,6 +110,7 @@ class Daemon:
                 use_witness=hardware.witness,
                 disk=disk,
                 ring=self.ring,
+                rates=self.rates,
                 clock=self.clock,
                 state=state,
                 microphone=sight.microphone,

@@ -30,6 +30,7 @@ from device.evidence.store import Documents, Reserve, free_for_start, make_folde
 from device.evidence.writer import Facts
 from device.hardware import MicrophoneDriver
 from device.media.fmp4 import AudioFormat
+from device.media.rates import Rates
 from device.media.ring import Ring
 from device.policy.inputs import Input
 from device.policy.machine import MACHINE_VERSION
@@ -49,6 +50,7 @@ class Foundations(msgspec.Struct, frozen=True):
     use_witness: Callable[[Witness], Witness]
     disk: Disk
     ring: Ring
+    rates: Rates
     clock: Clock
     state: State
     microphone: MicrophoneDriver | None
@@ -105,7 +107,7 @@ def make_writing_parts(given: Foundations, wake: Wake) -> WritingParts:
         custody=custody,
         reserve=reserve,
         full_below_bytes=full_below_bytes,
-        period_us=tables.camera.period_us,
+        rates=given.rates,
         tell=given.tell,
         anchoring=_anchoring(given, journal),
     )

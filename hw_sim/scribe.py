@@ -382,19 +382,19 @@ def _video(base_us: int) -> VideoTrack:
 
 
 def _segment(ledger: _Ledger, stored: Stored) -> Segment:
-    first = ledger.segments * RATE_HZ
     return Segment(
         n=ledger.segments,
         attempt=0,
         stage="pre" if ledger.until_us < ledger.opened.at_us else "live",
         file=stored,
         video=VideoSpan(
-            first=first,
-            last=first + RATE_HZ - 1,
+            first=ledger.segments * RATE_HZ,
+            last=(ledger.segments + 1) * RATE_HZ - 1,
             frames=RATE_HZ,
             from_us=ledger.until_us,
             last_us=ledger.until_us + SECOND_US - SECOND_US // RATE_HZ,
             to_us=ledger.until_us + SECOND_US,
+            period_us=SECOND_US // RATE_HZ,
         ),
         audio=None,
     )

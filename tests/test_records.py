@@ -34,7 +34,7 @@ SEGMENTS = Segments(
             attempt=0,
             stage="pre",
             file=Stored(size=1, plain="0" * 64, sealed="1" * 64),
-            video=VideoSpan(first=0, last=29, frames=30, from_us=0, last_us=966_666, to_us=1_000_000),
+            video=VideoSpan(first=0, last=29, frames=30, from_us=0, last_us=966_666, to_us=1_000_000, period_us=33_333),
             audio=None,
         ),
     ),
@@ -143,7 +143,7 @@ def test_a_second_spelling_is_refused(case: str) -> None:
 
 
 def test_a_journal_takes_no_ledgers_record_and_no_statement() -> None:
-    for payload in (GOOD, records.encode(STATEMENT)):
+    for payload in (records.encode(SEGMENTS), records.encode(STATEMENT)):
         with pytest.raises(EvidenceError):
             records.decode_journal(payload)
     for payload in (GOOD, records.encode(HEAD)):

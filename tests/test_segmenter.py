@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from device.evidence.segmenter import Cut, Missing, Segmenter
 from device.media.frames import CaptureFlags, ParameterSets
+from device.media.rates import Rates
 from device.media.ring import Ring
 from tests.clips import FRAME_BYTES, OTHER_SETS, PERIOD_US, SETS, STREET, clip, data_of, numbers, ring_of, said, spelt
 
@@ -28,7 +29,7 @@ class Bench:
     def __init__(self, ring: Ring | None = None, audio_from_s: float = 0) -> None:
         self.ring = ring or ring_of()
         self.claim = self.ring.claim(0, FAR_US)
-        self.segmenter = Segmenter(self.ring, self.claim, s(audio_from_s), PERIOD_US)
+        self.segmenter = Segmenter(self.ring, self.claim, s(audio_from_s), Rates(PERIOD_US))
 
     def video(self, letters: str, from_s: float = 0) -> "Bench":
         clip(letters, from_s).into(self.ring)
@@ -296,14 +297,14 @@ def test_sound_before_the_first_picture_is_left_out() -> None:
     for at_s in (0.1, 0.9, 1, 1.1):
         ring.append_audio(b"sound", s(at_s))
     clip("IPPPI", from_s=1).into(ring)
-    segmenter = Segmenter(ring, ring.claim(s(1), FAR_US), 0, PERIOD_US)
+    segmenter = Segmenter(ring, ring.claim(s(1), FAR_US), 0, Rates(PERIOD_US))
     assert said(segmenter.next_cut(s(2), SETS)) == ([4, 5, 6, 7], [2, 3], [])
 
 
 def test_sound_that_comes_late_from_before_the_first_picture_is_left_out() -> None:
     ring = ring_of()
     clip("IPPPIPPPI").into(ring)
-    segmenter = Segmenter(ring, ring.claim(s(1), FAR_US), 0, PERIOD_US)
+    segmenter = Segmenter(ring, ring.claim(s(1), FAR_US), 0, Rates(PERIOD_US))
     for at_s in (0.98, 1):
         ring.append_audio(b"sound", s(at_s))
     assert said(segmenter.next_cut(s(2), SETS)) == ([4, 5, 6, 7], [1], [])
@@ -404,7 +405,7 @@ def test_changed_parameter_sets_end_what_can_be_cut() -> None:
     bench.segmenter.settled(bench.cuts(9))
     assert last is not None
     bench.ring.advance(bench.claim, 6, 0)
-    following = Segmenter(bench.ring, bench.claim, 0, PERIOD_US, last)
+    following = Segmenter(bench.ring, bench.claim, 0, Rates(PERIOD_US), last)
     first = following.first_keyframe()
     assert first is not None
     assert (first[0], first[1].number) == (OTHER_SETS, 6)
@@ -431,7 +432,7 @@ def test_one_that_continues_another_skips_what_leans_on_frames_that_are_gone_and
     cuts = bench.cuts(2)
     bench.segmenter.settled(cuts)
     bench.video("PPIPPPI", from_s=2.5)
-    following = Segmenter(bench.ring, bench.claim, 0, PERIOD_US, bench.segmenter.last_durable)
+    following = Segmenter(bench.ring, bench.claim, 0, Rates(PERIOD_US), bench.segmenter.last_durable)
     first = following.first_keyframe()
     assert first is not None
     assert first[1].number == 5
@@ -450,7 +451,7 @@ def test_what_it_skips_is_told_beside_what_was_refused() -> None:
     bench.video("PP", from_s=3)
     bench.ring.set_capture(STREET, s(3.4))
     bench.video("IPPPI", from_s=3.5)
-    following = Segmenter(bench.ring, bench.claim, 0, PERIOD_US, bench.segmenter.last_durable)
+    following = Segmenter(bench.ring, bench.claim, 0, Rates(PERIOD_US), bench.segmenter.last_durable)
     assert gaps([cut for cut in [following.next_cut(s(5), SETS)] if cut is not None]) == [
         ("keyframe-awaited", 2, 3, 4),
         ("policy", 2, 5, 6),
@@ -462,7 +463,7 @@ def test_one_that_continues_another_ends_though_what_is_left_cannot_begin_a_reco
     bench = Bench().video("IPP")
     bench.segmenter.settled(bench.cuts(2))
     bench.video("PP", from_s=2.5).end(3)
-    following = Segmenter(bench.ring, bench.claim, 0, PERIOD_US, bench.segmenter.last_durable)
+    following = Segmenter(bench.ring, bench.claim, 0, Rates(PERIOD_US), bench.segmenter.last_durable)
     assert (following.first_keyframe(), following.ended(s(5))) == (None, True)
 
 

@@ -12,8 +12,16 @@ from device.policy.model import Policy
 from device.policy.state import State, Wearer
 
 CLOCK_STEPPED = "clock-stepped"
-OF_THE_RECORDER = ("sound-lost",)
-"""What the recorder notes in a ledger by itself."""
+OF_THE_DEVICE = (
+    "sound-lost",
+    "shed-overlay",
+    "shed-bitrate",
+    "shed-rate",
+    "restored-overlay",
+    "restored-bitrate",
+    "restored-rate",
+)
+"""What is noted in a ledger that no policy decided."""
 
 Deed = tuple[str, int]
 """What was done, and its boot time in µs."""
@@ -138,9 +146,9 @@ def _decided(decided: do.Command) -> Deed | None:
 
 
 def done(record: LedgerRecord) -> Deed | None:
-    """What a ledger's line says was done on a decision; None for all that the recorder writes by itself."""
+    """What a ledger's line says was done on a decision; None for all that the device writes by itself."""
     if isinstance(record, Noted):
-        return None if record.what in OF_THE_RECORDER else (record.what, record.at_us)
+        return None if record.what in OF_THE_DEVICE else (record.what, record.at_us)
     if isinstance(record, ClockStep):
         return f"{CLOCK_STEPPED} by {record.step_us} µs", record.at_us
     if isinstance(record, Marker | Muted | Unmuted | Paused | Resumed):

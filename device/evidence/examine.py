@@ -53,6 +53,8 @@ from device.evidence.verdicts import (
 )
 
 MAX_INIT_BYTES = 1024 * 1024
+ROUNDED_US = 2_000
+"""Times and periods are whole µs: the sum of what was rounded off in one segment."""
 
 
 def examine(given: Given, name: str, folder: Path) -> tuple[RecordingVerdict, bool]:
@@ -251,7 +253,7 @@ def _of_line(given: Given, found: Found, ledger: Ledger, record: LedgerRecord, g
             found.count(segment)
             ledger.ends_with(segment)
             if segment.video is not None:
-                gaps[:] = [gap for gap in gaps if gap.first > segment.video.last]
+                gaps[:] = [gap for gap in gaps if _is_to_come(gap, segment.video)]
 
 
 def start_us(segment: Segment) -> int | None:
@@ -292,6 +294,27 @@ def _why_not_next_video(found: Found, video: VideoSpan, before: VideoSpan | None
     )
     if missing != covered:
         return f"{missing} frames are missing before or in it; {covered} are accounted for"
+    return _why_not_in_time(video, before, gaps)
+
+
+def _is_to_come(gap: Gap, video: VideoSpan) -> bool:
+    """Whether a gap accounts for something after these frames. Of the camera's, `last` is the frame after it."""
+    return (gap.last if gap.cause == "camera" else gap.first) > video.last
+
+
+def _why_not_in_time(video: VideoSpan, before: VideoSpan | None, gaps: list[Gap]) -> str:
+    """Why more time passes than these frames and the signed gaps take at the rate in force; "" when none does. A frame that
+    comes less than half a period late is no gap, so each may add so much."""
+    expected = video.first + 1 if before is None else before.last + 1
+    elapsed_us = video.last_us - (video.from_us if before is None else before.last_us)
+    never_came = sum(gap.frames for gap in gaps if gap.cause == "camera" and expected <= gap.last <= video.last)
+    halves = 2 * (video.last + 1 - expected + never_came) + video.frames - (before is None)
+    longest_us = halves * video.period_us // 2 + ROUNDED_US
+    if elapsed_us > longest_us:
+        at = f"a frame every {video.period_us} µs"
+        return (
+            f"{elapsed_us} µs pass before or in it; its frames and the gaps told take at most {longest_us} µs, at {at}"
+        )
     return ""
 
 

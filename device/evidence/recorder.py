@@ -39,6 +39,7 @@ from device.evidence.steps import PrivateFacts
 from device.evidence.store import Documents, Reserve
 from device.evidence.writer import GROUP_LIMIT, Facts, LedgerBrokenError, Opening, RecordingWriter
 from device.media.held import Claim
+from device.media.rates import Rates
 from device.media.ring import Ring
 from device.policy.inputs import FaultChanged, Input, Readiness, RecorderClosed
 from device.policy.state import State
@@ -108,6 +109,15 @@ class FaultOrder(msgspec.Struct, frozen=True):
     fault: Fault
 
 
+class NotedOrder(msgspec.Struct, frozen=True):
+    """A fact of the device's, for the journal and the ledger of every recording that is open. One that `stands` is in force
+    until the next one `about` the same thing: recordings that begin meanwhile say it too."""
+
+    noted: Noted
+    about: str
+    stands: bool
+
+
 class PolicyOrder(msgspec.Struct, frozen=True):
     """From here on another policy is in force; `state` is the machine's as it begins. Nothing is being recorded."""
 
@@ -129,7 +139,16 @@ class CloseAllOrder(msgspec.Struct, frozen=True):
 
 
 Order = (
-    OpenOrder | NoteOrder | StageOrder | CloseOrder | JournalOrder | FaultOrder | PolicyOrder | EndOrder | CloseAllOrder
+    OpenOrder
+    | NoteOrder
+    | NotedOrder
+    | StageOrder
+    | CloseOrder
+    | JournalOrder
+    | FaultOrder
+    | PolicyOrder
+    | EndOrder
+    | CloseAllOrder
 )
 
 
@@ -179,7 +198,7 @@ class Recorder:
         custody: Custody,
         reserve: Reserve,
         full_below_bytes: int,
-        period_us: int,
+        rates: Rates,
         tell: Callable[[Input], None],
         anchoring: Anchoring | None = None,
         entropy: Callable[[int], bytes] = secrets.token_bytes,
@@ -198,12 +217,13 @@ class Recorder:
         self._custody = custody
         self._reserve = reserve
         self._full_below_bytes = full_below_bytes
-        self._period_us = period_us
+        self._rates = rates
         self._tell = tell
         self._anchoring = anchoring
         self._entropy = entropy
         self._orders: deque[Order] = deque()
         self._recordings: list[Recording] = []
+        self._standing: dict[str, Noted] = {}
         self._counter = next_counter(disk)
         self._to_recover = deque(unfinished(disk))
         self._pending_since_us = NEVER_US
@@ -333,12 +353,27 @@ class Recorder:
         return urgent
 
     def _open(self, order: OpenOrder) -> None:
-        segmenter = Segmenter(self._ring, order.claim, order.audio_from_us, self._period_us)
+        segmenter = Segmenter(self._ring, order.claim, order.audio_from_us, self._rates)
         recording = Recording(order, segmenter, self._seal_context(order.context))
         recording.lost_audio = self._ring.lost_audio
+        recording.notes.extend(self._standing.values())
         self._recordings.append(recording)
 
-    def _take_note(self, order: NoteOrder | StageOrder | CloseOrder) -> None:
+    def _note_everywhere(self, order: NotedOrder) -> None:
+        """A recording whose end has been decided says nothing of what came after it."""
+        noted = order.noted
+        self._journal.add(noted)
+        self._standing.pop(order.about, None)
+        if order.stands:
+            self._standing[order.about] = noted
+        for recording in self._recordings:
+            if recording.close is None or noted.at_us < recording.close.end_us:
+                recording.notes.append(noted)
+
+    def _take_note(self, order: NoteOrder | NotedOrder | StageOrder | CloseOrder) -> None:
+        if isinstance(order, NotedOrder):
+            self._note_everywhere(order)
+            return
         recording = next((r for r in self._recordings if r.order.recording == order.recording), None)
         if recording is None:
             return
@@ -589,7 +624,7 @@ class Recorder:
         recording.head_due_us = 0
         old = recording.segmenter
         recording.segmenter = Segmenter(
-            self._ring, old.claim, recording.order.audio_from_us, self._period_us, old.last_durable
+            self._ring, old.claim, recording.order.audio_from_us, self._rates, old.last_durable
         )
 
     def _end_if_nothing_came(self, recording: Recording, now_us: int) -> None:

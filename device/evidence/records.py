@@ -112,7 +112,8 @@ class Stored(Plain, frozen=True):
 
 
 class VideoSpan(Plain, frozen=True):
-    """The video of a segment: first and last frame by number and boot time, and where the last one ends."""
+    """The video of a segment: first and last frame by number and boot time, and where the last one ends. `period_us`: how
+    far apart frames come at the most, as the camera was asked; gaps in and before it were judged by that."""
 
     first: Count
     last: Count
@@ -120,6 +121,7 @@ class VideoSpan(Plain, frozen=True):
     from_us: Micros
     last_us: Micros
     to_us: Micros
+    period_us: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)]
 
 
 class AudioSpan(Plain, frozen=True):
@@ -232,7 +234,8 @@ class Gap(Record, frozen=True, tag="gap"):
 
 
 class Noted(Record, frozen=True, tag="noted"):
-    """A fact of the recording's time: `stop-asked`, `stop-lapsed`, `start-affirmed`, …"""
+    """A fact of the recording's time: `stop-asked`, `stop-lapsed`, `start-affirmed`, … What the device gives up of the
+    picture, and gives again (`shed-rate`, `restored-rate`, …), stands in the journal too."""
 
     what: Word
     at_us: Micros
@@ -515,6 +518,7 @@ JournalRecord = (
     | ForeignCard
     | ClockStep
     | Fault
+    | Noted
     | Anchor
     | HistoryLost
     | Receipted

@@ -12,6 +12,7 @@ import msgspec
 
 from device.media.frames import Frame, ParameterSets
 from device.media.held import Claim
+from device.media.rates import Rates
 from device.media.ring import Ring
 
 SEGMENT_US = 1_000_000
@@ -33,12 +34,14 @@ class Missing(msgspec.Struct, frozen=True):
 
 
 class Cut(msgspec.Struct, frozen=True):
-    """One segment's frames, whole GOPs where it closed at a keyframe, and what was missing before or within it."""
+    """One segment's frames, whole GOPs where it closed at a keyframe, and what was missing before or within it, judged by
+    frames that come every `period_us`."""
 
     video: list[Frame]
     audio: list[Frame]
     end_us: int
     missing: list[Missing]
+    period_us: int
 
     @property
     def start_us(self) -> int:
@@ -48,14 +51,12 @@ class Cut(msgspec.Struct, frozen=True):
 class Segmenter:
     """Reads one claim in order. `rewind` goes back to what the claim still pins, after a failed write."""
 
-    def __init__(
-        self, ring: Ring, claim: Claim, audio_from_us: int, period_us: int, after: Frame | None = None
-    ) -> None:
+    def __init__(self, ring: Ring, claim: Claim, audio_from_us: int, rates: Rates, after: Frame | None = None) -> None:
         """`after`: the last frame of the recording that this one continues."""
         self._ring = ring
         self.claim = claim
         self._audio_from_us = audio_from_us
-        self._period_us = period_us
+        self._rates = rates
         self._next_video = claim.next_video
         self._next_audio = claim.next_audio
         self._after = after
@@ -75,7 +76,8 @@ class Segmenter:
         video, end_us = self._closable(now_us, sets)
         if not video:
             return self._sound_alone(now_us)
-        cut = Cut(video, self._sound_before(end_us), end_us, self._missing_around(video))
+        period_us = self._period_us((self._last or video[0]).at_us, video[-1].at_us)
+        cut = Cut(video, self._sound_before(end_us), end_us, self._missing_around(video), period_us)
         self._last = video[-1]
         self._next_video = video[-1].number + 1
         self._next_audio = cut.audio[-1].number + 1 if cut.audio else self._next_audio
@@ -128,7 +130,7 @@ class Segmenter:
         missing = []
         for refusal in self._ring.refusals(self._last.number + 1, self._ring.next_video_number):
             if refusal.from_us < to_us:
-                fit = max(0, to_us - 1 - refusal.from_us) // self._period_us
+                fit = max(0, to_us - 1 - refusal.from_us) // self._period_us(refusal.from_us, to_us)
                 last = min(refusal.last_number, refusal.first_number + fit)
                 count = last - refusal.first_number + 1
                 until_us = min(refusal.to_us, to_us)
@@ -153,8 +155,7 @@ class Segmenter:
             if starts_anew and gop_sets not in (None, sets):
                 self.changed_sets = True
                 return gathered, frames[0].at_us
-            long_enough = gathered and frames[0].at_us - gathered[0].at_us >= SEGMENT_US - self._period_us // 2
-            if starts_anew and long_enough:
+            if starts_anew and gathered and self._long_enough(gathered[0].at_us, frames[0].at_us):
                 return gathered, frames[0].at_us
             gathered += frames
         if not gathered:
@@ -162,8 +163,16 @@ class Segmenter:
         to_us = self.claim.to_us
         at_the_end = to_us is not None and self._video_complete(now_us, to_us)
         if at_the_end or _silent(gathered[-1], now_us):
-            return gathered, gathered[-1].at_us + self._period_us
+            last_us = gathered[-1].at_us
+            return gathered, last_us + self._period_us(last_us, last_us)
         return [], 0
+
+    def _long_enough(self, start_us: int, keyframe_us: int) -> bool:
+        """A keyframe may come half a period early."""
+        return keyframe_us - start_us >= SEGMENT_US - self._period_us(start_us, keyframe_us) // 2
+
+    def _period_us(self, from_us: int, to_us: int) -> int:
+        return self._rates.longest_us(from_us, to_us)
 
     def _video_complete(self, now_us: int, to_us: int) -> bool:
         newest_us = self._ring.newest_video_us
@@ -191,8 +200,9 @@ class Segmenter:
             first = refusal.last_number + 1
         if first < after.number:
             missing.append(gap("keyframe-awaited", first, after.number - 1))
-        expected_us = (after.number - before.number) * self._period_us
-        never_came = round((after.at_us - before.at_us - expected_us) / self._period_us)
+        period_us = self._period_us(before.at_us, after.at_us)
+        expected_us = (after.number - before.number) * period_us
+        never_came = round((after.at_us - before.at_us - expected_us) / period_us)
         if never_came >= 1:
             missing.append(Missing("camera", never_came, before.number, after.number, before.at_us, after.at_us))
         return missing
@@ -217,7 +227,7 @@ class Segmenter:
         if not audio or (audio[-1].at_us - audio[0].at_us < SEGMENT_US and not at_the_end):
             return None
         self._next_audio = audio[-1].number + 1
-        return Cut([], audio, audio[-1].at_us + audio[-1].duration_us, [])
+        return Cut([], audio, audio[-1].at_us + audio[-1].duration_us, [], self._period_us(now_us, now_us))
 
     def _audio_complete(self, now_us: int, to_us: int) -> bool:
         newest_us = self._ring.newest_audio_us

@@ -296,6 +296,7 @@ def _video_span(cut: Cut) -> VideoSpan:
         from_us=cut.video[0].at_us,
         last_us=cut.video[-1].at_us,
         to_us=cut.end_us,
+        period_us=cut.period_us,
     )
 
 
