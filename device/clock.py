@@ -20,13 +20,19 @@ NEVER_US = 1 << 62
 """A wake time that never comes: the part runs again only when it is woken."""
 
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+FIRST_POSSIBLE_S = 1_767_225_600
+"""2026-01-01: a clock chip that says less was never set, or has lost its battery."""
+CHIP_AGREES_S = 30
+"""As far as chip and system may drift apart between two times that somebody sets them."""
 
 _STA_UNSYNC = 0x40
 _TIME_ERROR = 5
 
 
 class Wall(msgspec.Struct, frozen=True):
-    """Wall time as a label: UTC in µs since 1970, and how far it is to be believed."""
+    """Wall time as a label: UTC in µs since 1970, and how far it is to be believed. `source`, while synchronised: `chrony`,
+    `timesyncd`, or `kernel` for anything else that disciplines it; otherwise `rtc` where a clock chip bears it out, or
+    `none`. `error_us`: 0 where it is not known."""
 
     utc_us: int
     synchronised: bool
@@ -42,7 +48,11 @@ class Clock(Protocol):
 
     def now_us(self) -> int: ...
 
-    def wall(self) -> Wall: ...
+    def wall(self) -> Wall:
+        """Cheap: it is asked for with every record."""
+
+    def look_at_source(self) -> None:
+        """Look anew at what wall time comes from. Now and then, by a thread that may take a few ms."""
 
 
 class Part(Protocol):
@@ -68,12 +78,50 @@ class _Timex(ctypes.Structure):
     )
 
 
+class Sources:
+    """What wall time comes from, by the files that each leaves under `root`: no network, no process, no other's protocol.
+
+    A clock chip counts while its time is possible at all and wall time agrees with it: whoever set the one by the other.
+    """
+
+    def __init__(self, root: Path = Path("/")) -> None:
+        self._root = root
+        self.synchronised = "kernel"
+        self.otherwise = "none"
+
+    def look(self, utc_us: int) -> None:
+        run = self._root / "run"
+        if os.access(run / "systemd" / "timesync" / "synchronized", os.F_OK):
+            self.synchronised = "timesyncd"
+        else:
+            self.synchronised = "chrony" if os.access(run / "chrony", os.F_OK) else "kernel"
+        chips = sorted((self._root / "sys" / "class" / "rtc").glob("rtc?"))
+        self.otherwise = "rtc" if any(_bears_out(chip, utc_us) for chip in chips) else "none"
+
+
+def _bears_out(chip: Path, utc_us: int) -> bool:
+    try:
+        with (chip / "since_epoch").open("rb") as file:
+            said = file.read(32).strip()
+    except OSError:
+        return False
+    if not said.isdigit():
+        return False
+    seconds = int(said)
+    return seconds >= FIRST_POSSIBLE_S and abs(seconds - utc_us // 1_000_000) <= CHIP_AGREES_S
+
+
 class BootClock:
     """The device's clock: CLOCK_BOOTTIME, and the kernel's own word on whether wall time is synchronised."""
 
     def __init__(self) -> None:
         self.boot_id = Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()
         self._libc = ctypes.CDLL(None, use_errno=True)
+        self._sources = Sources()
+        self.look_at_source()
+
+    def look_at_source(self) -> None:
+        self._sources.look(time.time_ns() // 1000)
 
     def now_us(self) -> int:
         return time.clock_gettime_ns(time.CLOCK_BOOTTIME) // 1000
@@ -85,7 +133,7 @@ class BootClock:
         return Wall(
             utc_us=time.time_ns() // 1000,
             synchronised=synchronised,
-            source="kernel" if synchronised else "none",
+            source=self._sources.synchronised if synchronised else self._sources.otherwise,
             error_us=max(0, timex.maxerror) if synchronised else 0,
         )
 

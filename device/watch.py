@@ -14,6 +14,8 @@ HUNG_CARD_US = 3_000_000
 """A recorder that has work and has not come round for so long waits for the card."""
 ACTIVATION_LIMIT_US = 3_000_000
 """An activation whose journal line is not durable by then is a fault with a cue."""
+UNSET = "none"
+"""The source of a wall time that nothing bears out: nobody set it, and no clock chip agrees with it."""
 CLOCK_STEP_US = 500_000
 """Wall time that moves so far against the boot clock has been set, not disciplined."""
 STORAGE_LOW_H = 1
@@ -96,7 +98,7 @@ class Watch:
         self._wall_minus_boot_us = offset_us
         if abs(step_us) >= CLOCK_STEP_US:
             self._learned.append(ClockStepped(at_us=now_us, step_us=step_us))
-        self._set_fault("clock", not wall.synchronised, now_us)
+        self._set_fault("clock", wall.source == UNSET, now_us)
 
     def _look_at_storage(self, now_us: int) -> None:
         free_bytes = self._recorder.free_bytes

@@ -14,13 +14,15 @@ MAX_ROUNDS_AT_ONE_INSTANT = 10_000
 
 
 class VirtualClock:
-    """Boot time and wall time that the simulator sets. `wall_offset_us` may be stepped to simulate a clock step."""
+    """Boot time and wall time that the simulator sets. `wall_offset_us` may be stepped to simulate a clock step; `chip`: a
+    clock chip bears wall time out when nothing synchronises it."""
 
     def __init__(self, boot_id: str, now_us: int = 5_000_000, wall_offset_us: int = 1_790_000_000_000_000) -> None:
         self.boot_id = boot_id
         self._now_us = now_us
         self.wall_offset_us = wall_offset_us
         self.synchronised = True
+        self.chip = False
 
     def now_us(self) -> int:
         return self._now_us
@@ -29,9 +31,12 @@ class VirtualClock:
         return Wall(
             utc_us=self._now_us + self.wall_offset_us,
             synchronised=self.synchronised,
-            source="simulated" if self.synchronised else "none",
+            source="simulated" if self.synchronised else "rtc" if self.chip else "none",
             error_us=1000 if self.synchronised else 0,
         )
+
+    def look_at_source(self) -> None:
+        """It is always looked at."""
 
     def move_to(self, now_us: int) -> None:
         assert now_us >= self._now_us, "boot time never goes back"
