@@ -59,6 +59,7 @@ def read_configuration(path: Path) -> Configuration:
     _check_media_key(configuration)
     _check_pins(configuration)
     _check_chatter(configuration)
+    _check_health(configuration)
     return configuration
 
 
@@ -134,6 +135,26 @@ def _check_chatter(configuration: Configuration) -> None:
             f"{configuration.path}: board.chatter_edges is {board.chatter_edges}: with board.debounce_ms at "
             f"{board.debounce_ms} no line changes more than {1000 // board.debounce_ms} times a second; lower one of them"
         )
+
+
+def _check_health(configuration: Configuration) -> None:
+    """The battery has one source, and limits come in their order."""
+    health, board = configuration.tables.health, configuration.tables.board
+    if health.fuel_gauge and (board.battery_low is not None or board.battery_critical is not None):
+        line = "battery_low" if board.battery_low is not None else "battery_critical"
+        raise ConfigurationError(
+            f"{configuration.path}: health.fuel_gauge is true and board.{line} is given: the battery has one source; take "
+            "one of them out"
+        )
+    rising = ("battery_critical_percent", "battery_low_percent"), ("battery_critical_mv", "battery_low_mv")
+    hotter = ("shed_overlay_c", "shed_bitrate_c"), ("shed_bitrate_c", "shed_rate_c"), ("shed_rate_c", "critical_c")
+    for lower, upper in (*rising, *hotter):
+        below, above = getattr(health, lower), getattr(health, upper)
+        if below >= above and (below or above):
+            raise ConfigurationError(
+                f"{configuration.path}: health.{lower} is {below}: it must be below health.{upper}, which is {above}; "
+                "lower it, or raise the other"
+            )
 
 
 def _read(path: Path, way_out: str) -> bytes:

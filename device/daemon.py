@@ -28,6 +28,7 @@ from device.evidence.records import Fault
 from device.expiry import DETAIL_LIMIT, Expiry
 from device.hand_ins import HandIns
 from device.hardware import Hardware
+from device.health import Health
 from device.media.rates import Rates
 from device.media.sink import EncoderSink
 from device.policy.inputs import FaultChanged, Input
@@ -159,6 +160,7 @@ class Daemon:
             (HandIns(configuration, adoption, self.control, self.recorder.post), Wake()),
             (self._expiry(adoption), Wake()),
             (self._spool(configuration, card), Wake()),
+            (self._health(configuration, hardware, card), Wake()),
             (self.control, control_wake),
             (self.recorder, recorder_wake),
         ]
@@ -189,6 +191,20 @@ class Daemon:
         anchors = load_anchors(configuration.at(configuration.tables.policy.anchor))
         return Spool(
             lambda: whose(card, device, key, anchors), self.clock, self._custody, self.control.tell, self.recorder.post
+        )
+
+    def _health(self, configuration: Configuration, hardware: Hardware, card: Path) -> Health:
+        return Health(
+            settings=configuration.tables.health,
+            picture=configuration.tables.camera,
+            sensors=hardware.sensors(),
+            camera=self.camera,
+            rates=self.rates,
+            overlay=lambda _on: None,
+            card=card,
+            clock=self.clock,
+            control=self.control,
+            post=self.recorder.post,
         )
 
     def _tell(self, came: Input) -> None:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
+from device.charge import Gauge
 from device.clock import Clock, Part, Wake
 from device.media.sink import EncoderSink
 from device.tables import Camera, Microphone
@@ -60,7 +61,7 @@ class CameraDriver(Protocol):
         """The next frame encoded is an IDR. Never blocks."""
 
     def set_load(self, load: Load) -> None:
-        """From the next keyframe on, without a restart, and kept over restarts."""
+        """From the next keyframe on, without a restart, and kept over restarts. Never raises."""
 
     def sampled(self) -> Sample | None:
         """What the camera saw within the last second or so; None before the first frame. Never blocks."""
@@ -85,11 +86,41 @@ class MicrophoneDriver(Protocol):
     def stop(self) -> None: ...
 
 
+class CardState(msgspec.Struct, frozen=True):
+    """`life`: how much of its life an eMMC says is used, in tenths from 1, 11 for all; `spare`: its spare blocks, 1 normal, 2
+    most used, 3 nearly none. `errors`: of its file system. None: it does not say."""
+
+    life: int | None
+    spare: int | None
+    errors: int | None
+    read_only: bool
+
+
+class Memory(msgspec.Struct, frozen=True):
+    """`left_bytes`: before the system has no more, or the service's own limit is reached. `swap_bytes`: swap that is on."""
+
+    left_bytes: int
+    swap_bytes: int
+
+
 class Sensors(Protocol):
-    """What is measured of the device itself. None: this board has no such sensor. Health thread; each may take a few ms."""
+    """What is measured of the device itself. None: this board has no such sensor, or it gives nothing now. Never raises.
+    Health thread; each may take a few ms."""
 
     def temperature_mc(self) -> int | None:
         """Of the processor, in thousandths of a degree Celsius."""
+
+    def under_voltage(self) -> bool | None:
+        """Whether the supply has been too low within the last seconds."""
+
+    def battery(self) -> Gauge | None:
+        """What the fuel gauge says, as it says it."""
+
+    def card(self, path: Path) -> CardState:
+        """Of the card that a folder is on."""
+
+    def memory(self) -> Memory | None:
+        """What is left for this process."""
 
 
 class Hardware(Protocol):

@@ -171,6 +171,29 @@ class Service(Table, frozen=True):
     status_file: _Path = "/run/bodycam/status.json"
 
 
+class Health(Table, frozen=True):
+    """What is looked at of the device itself. `fuel_gauge`: the battery has one, which the system shows; not together with
+    battery lines. At or below `battery_…` it is low, or critical; 0 mV: the voltage is not looked at. From `shed_…_c` on,
+    the processor's temperature in °C, the overlay goes, the bit rate falls to `shed_bitrate_percent`, the frame rate to
+    `shed_rate_hz`; each comes back when it is `cooler_by_c` cooler, and none within `dwell_s` of the one before. From
+    `critical_c` on it is told. Below `memory_low_mib` left memory is low."""
+
+    fuel_gauge: bool = False
+    battery_low_percent: Annotated[int, msgspec.Meta(ge=2, le=90)] = 20
+    battery_critical_percent: Annotated[int, msgspec.Meta(ge=1, le=89)] = 8
+    battery_low_mv: Annotated[int, msgspec.Meta(ge=0, le=20_000)] = 3_400
+    battery_critical_mv: Annotated[int, msgspec.Meta(ge=0, le=20_000)] = 3_200
+    shed_overlay_c: Annotated[int, msgspec.Meta(ge=30, le=100)] = 70
+    shed_bitrate_c: Annotated[int, msgspec.Meta(ge=30, le=100)] = 74
+    shed_rate_c: Annotated[int, msgspec.Meta(ge=30, le=100)] = 78
+    critical_c: Annotated[int, msgspec.Meta(ge=30, le=110)] = 84
+    cooler_by_c: Annotated[int, msgspec.Meta(ge=1, le=30)] = 5
+    dwell_s: Annotated[int, msgspec.Meta(ge=4, le=600)] = 30
+    shed_bitrate_percent: Annotated[int, msgspec.Meta(ge=10, le=100)] = 50
+    shed_rate_hz: Annotated[int, msgspec.Meta(ge=5, le=60)] = 15
+    memory_low_mib: Annotated[int, msgspec.Meta(ge=1, le=1024)] = 24
+
+
 class Offload(Table, frozen=True):
     """Where and how recordings are sent. `end_point`: one of those that the policy in force names; "": its only one.
     `credentials`: a file that only its owner reads. `ca`: the store's CA in PEM; none: those of the system. `state`: a
@@ -200,6 +223,7 @@ class Document(Table, frozen=True):
     board: Board = Board()
     switches: Switches = Switches()
     triggers: Triggers = {}
+    health: Health = Health()
     service: Service = Service()
     offload: Offload = Offload()
     assignment: Assignment = Assignment()

@@ -30,6 +30,8 @@ RATES = {str(rate_hz) for rate_hz in range(1, 1001)}
 HELP = """a recording: double record, hold record 3200, press record
 lines: press BUTTON [MS] | double BUTTON | hold BUTTON MS   (BUTTON: record, function)
        zone NAME (initial: no line closed) | sleep on|off | trigger NAME | battery good|low|critical
+       heat DEGREES | battery PERCENT% | undervoltage on|off | memory MIB | card good|worn|erring|read-only
+       (battery PERCENT%: where health.fuel_gauge is true; none: thermometer or gauge fails)
        stick BUTTON | unstick BUTTON | chatter BUTTON MS HZ
        stall | resume | drop FRAMES | die | fail STARTS | hang | unplug | replug | help"""
 
@@ -118,6 +120,8 @@ def play(hardware: TwinHardware, line: str) -> str:  # noqa: C901, PLR0912 - one
             hardware.thumb.trigger(name)
         case ["battery", ("good" | "low" | "critical") as level]:
             hardware.thumb.battery(level)
+        case ["heat" | "battery" | "undervoltage" | "memory" | "card", _]:
+            return "" if hardware.the_sensors.play(line) else HELP
         case ["stick", ("record" | "function") as button]:
             hardware.thumb.stick(button)
         case ["unstick", ("record" | "function") as button]:
