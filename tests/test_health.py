@@ -7,7 +7,8 @@ import pytest
 from device import tables
 from device.config import read_configuration
 from device.errors import ConfigurationError
-from device.evidence.records import Fault, Gap, Noted, RecordingClosed, Step
+from device.evidence.envelope import open_line
+from device.evidence.records import Fault, Gap, Noted, RecordingClosed, Step, decode_ledger
 from device.hardware import Load
 from device.health import POWER_GOOD_US, Health
 from device.media.rates import Rates
@@ -20,6 +21,7 @@ from hw_sim.sensors import CARDS, TwinSensors
 from hw_sim.virtual import VirtualDevice
 from tests.auditors import audited
 from tests.benches import journal, ledger, make_bench, recordings, segments_of, shown, verified
+from tests.cards import changed, device_signer, lie_in_ledger
 
 S = 1_000_000
 PICTURE = tables.Camera(width=1280, height=720, rate_hz=30, bitrate_bps=8_000_000)
@@ -296,6 +298,32 @@ def test_a_recording_that_begins_while_it_is_hot_says_so(tmp_path: Path) -> None
     assert (noted(bench, hot), noted(bench, cool)) == (["shed-overlay", "shed-bitrate"], [])
     verdict = verified(bench)
     assert verdict.exit_status == 0, shown(verdict)
+
+
+def test_what_a_ledger_says_was_shed_must_stand_in_the_journal(tmp_path: Path) -> None:
+    """E9: the same note in both; a device that lies about the bit rate is found by the audit."""
+    bench = with_health(make_bench(tmp_path / "bench", pre_event_s=2, post_event_s=1), "dwell_s = 4")
+    device = VirtualDevice(bench)
+    device.boot()
+    play(device.hardware, "heat 76")
+    device.run(6)
+    device.record(2)
+    device.stop()
+    assert audited(bench).findings == ()
+    signer = device_signer(bench)
+
+    def lied(lines: list[bytes]) -> list[bytes]:
+        return [changed(line, signer, value=149_999) if _is_bitrate(line) else line for line in lines]
+
+    lie_in_ledger(bench, recordings(bench)[0], lied)
+    (finding,) = audited(bench).findings
+    assert finding.kind == "recording"
+    assert "shed-bitrate 149999 at 9000000 µs, which is not in the journal" in finding.what
+
+
+def _is_bitrate(line: bytes) -> bool:
+    record = decode_ledger(open_line(line).payload)
+    return isinstance(record, Noted) and record.what == "shed-bitrate"
 
 
 def test_an_empty_battery_a_failing_card_and_no_memory_stop_no_recording(tmp_path: Path) -> None:

@@ -12,8 +12,7 @@ from device.policy.model import Policy
 from device.policy.state import State, Wearer
 
 CLOCK_STEPPED = "clock-stepped"
-OF_THE_DEVICE = (
-    "sound-lost",
+FROM_HEAT = (
     "shed-overlay",
     "shed-bitrate",
     "shed-rate",
@@ -21,7 +20,8 @@ OF_THE_DEVICE = (
     "restored-bitrate",
     "restored-rate",
 )
-"""What is noted in a ledger that no policy decided."""
+"""What is noted in a ledger that no policy decided; the journal has the same note."""
+OF_THE_DEVICE = ("sound-lost", *FROM_HEAT)
 
 Deed = tuple[str, int]
 """What was done, and its boot time in µs."""

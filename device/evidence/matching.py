@@ -13,7 +13,7 @@ from cryptography import x509
 from device.errors import EvidenceError
 from device.evidence import layout, records
 from device.evidence.chain import ReadChain, never_whole
-from device.evidence.deeds import Activation, Activations, done
+from device.evidence.deeds import FROM_HEAT, Activation, Activations, done
 from device.evidence.documents import Identities
 from device.evidence.endings import BY_DECISION, Ledger, finding, together, why_no_recording
 from device.evidence.envelope import open_line
@@ -24,6 +24,7 @@ from device.evidence.reading import read_file, real_folder
 from device.evidence.records import (
     LedgerRecord,
     Muted,
+    Noted,
     Paused,
     RecordingClosed,
     RecordingEnded,
@@ -89,6 +90,13 @@ class _Matching:
             for epoch in sources.history.epochs
             for line in epoch.lines
             if isinstance(line.record, RecordingEnded) and line.record.how == "failed"
+        }
+
+        self._noted = {
+            (sources.replayed.runs[epoch.name], line.record.what, line.record.at_us, line.record.value)
+            for epoch in sources.history.epochs
+            for line in epoch.lines
+            if isinstance(line.record, Noted)
         }
 
     def find(self, kind: Kind, name: str, what: str, utc: str = "") -> None:
@@ -228,6 +236,8 @@ class _Matching:
         for line in ledger.chain.lines:
             record = line.record
             deed = done(record)
+            if isinstance(record, Noted) and record.what in FROM_HEAT:
+                self._from_heat(ledger, activation, record)
             if deed is None:
                 continue
             if deed not in activation.deeds:
@@ -236,6 +246,12 @@ class _Matching:
                 self.find("extent" if lost else "recording", ledger.name, what, record.utc)
             elif isinstance(record, Muted | Paused):
                 self._private(ledger, activation, record.context, {"reason": activation.reasons.get(deed, "")})
+
+    def _from_heat(self, ledger: Ledger, activation: Activation, noted: Noted) -> None:
+        """What was given up of the picture stands in the journal before a ledger says it (E9)."""
+        if (activation.run, noted.what, noted.at_us, noted.value) not in self._noted:
+            what = f"line {noted.seq}: {noted.what} {noted.value} at {noted.at_us} µs, which is not in the journal"
+            self.find("recording", ledger.name, what, noted.utc)
 
     def _segments(self, ledger: Ledger, activation: Activation) -> None:
         """What the segments say they hold might be held; nothing follows the line that closes a ledger."""
