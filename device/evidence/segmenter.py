@@ -76,8 +76,9 @@ class Segmenter:
         video, end_us = self._closable(now_us, sets)
         if not video:
             return self._sound_alone(now_us)
+        missing = self._missing_around(video)  # first: a rate that is set meanwhile only makes the period longer
         period_us = self._period_us((self._last or video[0]).at_us, video[-1].at_us)
-        cut = Cut(video, self._sound_before(end_us), end_us, self._missing_around(video), period_us)
+        cut = Cut(video, self._sound_before(end_us), end_us, missing, period_us)
         self._last = video[-1]
         self._next_video = video[-1].number + 1
         self._next_audio = cut.audio[-1].number + 1 if cut.audio else self._next_audio
