@@ -198,7 +198,7 @@ class Daemon:
             settings=configuration.tables.health,
             picture=configuration.tables.camera,
             sensors=hardware.sensors(),
-            camera=self.camera,
+            camera=self.sight.camera,
             rates=self.rates,
             overlay=lambda _on: None,
             card=card,
