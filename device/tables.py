@@ -99,7 +99,13 @@ class Camera(Table, frozen=True):
 
 
 class Microphone(Table, frozen=True):
+    """`device`: as ALSA names it (`arecord -L`)."""
+
     enabled: bool = True
+    device: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_:=,.-]{0,63}\Z")] = "default"
+    rate_hz: Literal[16_000, 32_000, 44_100, 48_000] = 48_000
+    channels: Annotated[int, msgspec.Meta(ge=1, le=2)] = 1
+    bitrate_bps: Annotated[int, msgspec.Meta(ge=24_000, le=192_000)] = 64_000
 
 
 class RingSize(Table, frozen=True):

@@ -32,7 +32,7 @@ ZERO_2W_BYTES = 512 * 1024 * 1024
 
 class TwinHardware:
     """`scene` makes the pictures (a flat one when not given); `make_camera` takes its place altogether. `wiring`: the
-    daemon's own; `positions`: where its switches have been left, kept up to date.
+    daemon's own; `positions`: where its switches have been left, kept up to date. `drift_ppm`: the microphone's.
 
     After the daemon is built, `the_camera`, `the_microphone`, `thumb` and `the_disk` are what a bench plays on.
     """
@@ -50,6 +50,7 @@ class TwinHardware:
         make_disk: "Callable[[Path], Disk]" = TwinDisk,
         make_signer: "Callable[[Signer], Signer]" = lambda signer: signer,
         make_witness: "Callable[[Witness], Witness]" = lambda witness: witness,
+        drift_ppm: int = 0,
     ) -> None:
         self.clock = clock
         self.memory_bytes = memory_bytes
@@ -59,6 +60,7 @@ class TwinHardware:
         self._make_disk = make_disk
         self._make_signer = make_signer
         self._make_witness = make_witness
+        self._drift_ppm = drift_ppm
         self._factory = MockFactory()
         self._wake = Wake()
         self.thumb = Thumb(self._factory, wiring or Wiring(), clock, self._wake, positions=positions)
@@ -85,10 +87,12 @@ class TwinHardware:
         )
         return self.the_camera
 
-    def microphone(self, settings: Microphone) -> "TwinMicrophone":  # noqa: ARG002 - the twin has one microphone
+    def microphone(self, settings: Microphone) -> "TwinMicrophone":
         from hw_sim.microphone import TwinMicrophone
 
-        self.the_microphone = TwinMicrophone(self.clock)
+        self.the_microphone = TwinMicrophone(
+            self.clock, rate_hz=settings.rate_hz, bitrate_bps=settings.bitrate_bps, drift_ppm=self._drift_ppm
+        )
         return self.the_microphone
 
     def sensors(self) -> TwinSensors:

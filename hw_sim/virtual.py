@@ -30,7 +30,8 @@ STOP_LIMIT_S = 30
 
 
 class VirtualDevice:
-    """One device on a bench. `signer_ms`: how long each signature takes; only the part that signs waits for it."""
+    """One device on a bench. `signer_ms`: how long each signature takes; only the part that signs waits for it.
+    `drift_ppm`: the microphone's."""
 
     def __init__(
         self,
@@ -42,6 +43,7 @@ class VirtualDevice:
         make_disk: Callable[[Path], Disk] = TwinDisk,
         signer_ms: int = 0,
         make_witness: Callable[[Witness], Witness] = lambda witness: witness,
+        drift_ppm: int = 0,
     ) -> None:
         self.bench = bench
         self.clock = VirtualClock("boot-0")
@@ -52,6 +54,7 @@ class VirtualDevice:
         self._make_disk = make_disk
         self._signer_us = signer_ms * 1000
         self._make_witness = make_witness
+        self._drift_ppm = drift_ppm
         self._positions: dict[str, bool] = {}
         self.hardware: TwinHardware
         self.daemon: Daemon
@@ -74,6 +77,7 @@ class VirtualDevice:
             make_disk=self._make_disk,
             make_signer=lambda signer: SlowSigner(signer, self._let_pass) if self._signer_us else signer,
             make_witness=self._make_witness,
+            drift_ppm=self._drift_ppm,
         )
         self.daemon = Daemon(configuration, self.hardware, Sight(configuration, self.hardware), Crew(self.clock))
         self._scheduler = Scheduler(self.clock, [*self.daemon.parts, *(extra or [])])

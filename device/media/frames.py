@@ -6,6 +6,8 @@ capture: of the exposure for video, of the first sample for audio.
 
 import msgspec
 
+PACKET_SAMPLES = 1024
+"""Samples of a packet of AAC."""
 _START_CODE = b"\x00\x00\x01"
 _NAL_SPS = 7
 _NAL_PPS = 8

@@ -55,7 +55,7 @@ class Pace:
         was_settled = self.settled or begins
         self._newest = sample
         if not was_settled:
-            self._base = (sample, float(at_us)) if late_us < 0 else self._base
+            self._base = (sample, float(at_us)) if late_us < -_DEAD_US else self._base
             self._begin_window(sample)
             return
         self._observations += 1
@@ -77,6 +77,7 @@ class Pace:
 
     def _correct(self, sample: int) -> None:
         late_us, here_us = self._late_us, self._line_us(sample)
+        part = min(1.0, (sample - self._window_from) * self._nominal_us / WINDOW_US)
         self._begin_window(sample)
         self._bent = 0.0
         if late_us >= STEP_US:
@@ -85,8 +86,8 @@ class Pace:
         self._base = sample, here_us
         if abs(late_us) <= _DEAD_US:
             return
-        if abs(late_us) < _FAST_FROM_US:
-            self._off = _within(self._off + _FREQUENCY * late_us / WINDOW_US, MOST_OFF)
+        learnt = _FREQUENCY * part * _within(late_us, _FAST_FROM_US) / WINDOW_US
+        self._off = _within(self._off + learnt, MOST_OFF)
         most = _SLOW if abs(late_us) < _FAST_FROM_US else _FAST
         self._bent = _within(_PHASE * late_us / WINDOW_US, most)
 
