@@ -136,13 +136,14 @@ def clicks_are_where_they_were_captured(make: Make) -> None:
 
 
 def drift_is_followed(make: Make, drift_ppm: int) -> None:
-    """What an hour at 200 ppm adds up to, within less time."""
+    """Twenty times what a crystal is off."""
     subject = make(drift_ppm)
     sink = begun(subject)
-    subject.run(720_000 / abs(drift_ppm))
-    off = off_us(subject, sink.packets)
-    assert len(off) >= 170
-    assert max(map(abs, off)) < STEP_US
+    subject.run(45)
+    for part in (sink.packets[:1_000], sink.packets[-1_000:]):
+        off = off_us(subject, part)
+        assert len(off) >= 19
+        assert max(map(abs, off)) < STEP_US
     assert all(before.at_us < after.at_us for before, after in pairwise(sink.packets))
 
 

@@ -48,13 +48,16 @@ class AlsaMicrophone:
         card = alsa(settings.device, settings.rate_hz, settings.channels, clock)
         self.capture = Capture(settings, clock, open_source or card)
         self._runner: Loop | None = None
+        self._hung = False
 
     def first_timestamp_us(self) -> int:
         """The boot time of the first sample of the run that delivers now."""
         return self.capture.first_timestamp_us
 
     def start(self, sink: EncoderSink) -> None:
-        """Capture for `sink` from now on, or from when there is a card."""
+        """Capture for `sink` from now on, or from when there is a card. `HardwareHung` after a stop that was."""
+        if self._hung:
+            raise HardwareHung("the microphone did not come back from before; only another process can use it")
         assert self._runner is None, "the microphone is already started"
         self.capture.sink = sink
         self._runner = self._loop(self.capture, Wake(), self._clock, _failed)
@@ -66,7 +69,8 @@ class AlsaMicrophone:
         runner, self._runner = self._runner, None
         if runner is None:
             return
-        if not runner.stop(STOP_LIMIT_S):
+        self._hung = not runner.stop(STOP_LIMIT_S)
+        if self._hung:
             raise HardwareHung(f"the microphone did not come back within {STOP_LIMIT_S} s")
         self.capture.close()
 
