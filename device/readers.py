@@ -199,8 +199,11 @@ def _missing_said(recording: RecordingVerdict) -> str:
         "policy": "were not kept: the policy or a private pause forbade it",
         "full": "were refused: the card did not keep up and the ring was full",
     }
+    sound = causes | {"silent": "never came from the microphone", "restart": "was lost as the microphone began anew"}
     said = [f"{count} frames {causes.get(cause, cause)}" for cause, count in sorted(recording.missing.items())]
-    return "; ".join(said) or "no frame"
+    said = said or ["no frame"]
+    silent = sorted(recording.missing_sound_us.items())
+    return "; ".join(said + [f"{us / 1e6:.2f} s of sound {sound.get(cause, cause)}" for cause, us in silent])
 
 
 def _show_finding(console: Console, finding: Finding) -> None:

@@ -44,7 +44,7 @@ def s(seconds: float) -> int:
 
 def audio_into(ring: Ring, *at_s: float, size: int = 10) -> None:
     for each in at_s:
-        ring.append_audio(b"\x55" * size, s(each), 20_000)
+        ring.append_audio(b"\x55" * size, s(each))
 
 
 # -- time and bytes -------------------------------------------------------------------------------------------------

@@ -87,6 +87,7 @@ def conclude(
         verified_segments=found.verified,
         unproven_files=found.unproven,
         missing=found.missing,
+        missing_sound_us=found.heard.missing_us,
         continues=opened.continues if opened else None,
         findings_beyond=found.beyond,
         first_bad=first_bad_of(found.name, found.first_bad),

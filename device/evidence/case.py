@@ -14,6 +14,7 @@ from device.evidence import layout
 from device.evidence.chain import ReadLine, Walk
 from device.evidence.dating import Dating
 from device.evidence.documents import Identities, why_not_policy
+from device.evidence.heard import Heard
 from device.evidence.history import History, Told
 from device.evidence.identity import p256_key, parse_utc
 from device.evidence.kept_receipts import Kept
@@ -152,6 +153,7 @@ class Found:
         self.verified = 0
         self.unproven = 0
         self.missing: dict[str, int] = {}
+        self.heard = Heard()
         self.left_over: set[tuple[int, int]] = set()
         self.release: Release | None = None
         self.released = 0

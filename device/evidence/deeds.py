@@ -21,7 +21,6 @@ FROM_HEAT = (
     "restored-rate",
 )
 """What is noted in a ledger that no policy decided; the journal has the same note."""
-OF_THE_DEVICE = ("sound-lost", *FROM_HEAT)
 
 Deed = tuple[str, int]
 """What was done, and its boot time in µs."""
@@ -148,7 +147,7 @@ def _decided(decided: do.Command) -> Deed | None:
 def done(record: LedgerRecord) -> Deed | None:
     """What a ledger's line says was done on a decision; None for all that the device writes by itself."""
     if isinstance(record, Noted):
-        return None if record.what in OF_THE_DEVICE else (record.what, record.at_us)
+        return None if record.what in FROM_HEAT else (record.what, record.at_us)
     if isinstance(record, ClockStep):
         return f"{CLOCK_STEPPED} by {record.step_us} µs", record.at_us
     if isinstance(record, Marker | Muted | Unmuted | Paused | Resumed):

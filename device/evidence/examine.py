@@ -40,6 +40,7 @@ from device.evidence.records import (
     RecordingRecovered,
     Segment,
     Segments,
+    SoundGap,
     VideoSpan,
 )
 from device.evidence.recovery import MAX_SEGMENT_BYTES, ledger_lines, walk_ledger
@@ -201,6 +202,7 @@ def _go_through(given: Given, found: Found, ledger: Ledger, lines: Iterator[Read
     opened = ledger.first.record
     assert isinstance(opened, RecordingOpened), "no other record is the first of a ledger"
     gaps: list[Gap] = []
+    found.heard.begins(opened)
     look_at(given, found, layout.INIT, opened.init, MAX_INIT_BYTES, opened.video.base_us)
     try:
         for line in lines:
@@ -210,6 +212,7 @@ def _go_through(given: Given, found: Found, ledger: Ledger, lines: Iterator[Read
     except EvidenceError as failure:
         found.altered(f"{layout.LEDGER}, line {ledger.count}", str(failure), ledger.until_us)
     closed = isinstance(ledger.last.record, RecordingClosed)
+    _sound_to_the_end(found, ledger, opened)
     if closed and ledger.walk.torn is not None:
         _follows_the_end(found, ledger)
     if ledger.walk.provably_altered:
@@ -217,6 +220,15 @@ def _go_through(given: Given, found: Found, ledger: Ledger, lines: Iterator[Read
         found.altered(f"{layout.LEDGER}, line {ledger.count}", what, ledger.until_us)
     found.settle(given.progress)
     look_at_unnamed(found, ledger, closed=closed)
+
+
+def _sound_to_the_end(found: Found, ledger: Ledger, opened: RecordingOpened) -> None:
+    """A recording that was closed accounts for its sound up to there; one that goes on in another does not yet."""
+    closed = ledger.last.record
+    if isinstance(closed, RecordingClosed) and closed.how != "continued":
+        unheard = found.heard.why_not_to(opened, closed.end_us)
+        if unheard:
+            found.altered(f"{layout.LEDGER}, line {closed.seq}", f"at its end, {unheard}", ledger.until_us)
 
 
 def _in_place(found: Found, ledger: Ledger, record: LedgerRecord) -> None:
@@ -245,6 +257,8 @@ def _of_line(given: Given, found: Found, ledger: Ledger, record: LedgerRecord, g
     elif isinstance(record, Gap):
         gaps.append(record)
         found.missing[record.cause] = found.missing.get(record.cause, 0) + record.frames
+    elif isinstance(record, SoundGap):
+        found.heard.gap(record)
     elif isinstance(record, Segments):
         for segment in record.segments:
             follow(found, segment, gaps, f"{layout.LEDGER}, line {record.seq}")
@@ -275,6 +289,10 @@ def follow(found: Found, segment: Segment, gaps: list[Gap], place: str) -> None:
             found.altered(place, f"segment {segment.n}: {why}", segment.video.from_us)
     if segment.audio is not None and not _follows(segment.audio, found.last_audio):
         found.altered(place, f"segment {segment.n}: its sound repeats or goes back in time", segment.audio.from_us)
+    elif segment.audio is not None and found.opened is not None:
+        unheard = found.heard.why_not(found.opened, segment.audio)
+        if unheard:
+            found.altered(place, f"segment {segment.n}: {unheard}", segment.audio.from_us)
 
 
 def _why_not_next_video(found: Found, video: VideoSpan, before: VideoSpan | None, gaps: list[Gap]) -> str:

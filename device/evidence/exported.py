@@ -19,7 +19,7 @@ from device.evidence.carried import Carried, read_carried
 from device.evidence.case import Found, Progressing
 from device.evidence.examine import follow
 from device.evidence.reading import BLOCK_BYTES, parts_of
-from device.evidence.records import Gap, RecordingClosed, Segment, Segments
+from device.evidence.records import Gap, RecordingClosed, Segment, Segments, SoundGap
 from device.evidence.recovery import MAX_SEGMENT_BYTES
 from device.evidence.revocation import Revocations
 from device.evidence.verdicts import Extent, RecordingVerdict
@@ -207,6 +207,8 @@ def _named(carried: Carried) -> list[Segment]:
     """The segments that the carried lines name, one after the other, of a part those around it too; every frame in them
     is in one of them, or in a signed gap (E5)."""
     found, records, named = carried.found, carried.records, list[Segment]()
+    if carried.part is None:
+        found.heard.begins(carried.opened)
     if carried.part is not None:
         records = part.run_around(records, carried.part.first)
         numbers = [segment.n for segment in part.segments_in(records)]
@@ -217,6 +219,8 @@ def _named(carried: Carried) -> list[Segment]:
     for record in records:
         if isinstance(record, Gap):
             gaps.append(record)
+        elif isinstance(record, SoundGap):
+            found.heard.gap(record)
         elif isinstance(record, Segments):
             for segment in record.segments:
                 follow(found, segment, gaps, f"{container.LEDGER}, line {record.seq}")

@@ -21,10 +21,10 @@ from device.evidence.records import (
     Gap,
     LedgerRecord,
     Muted,
-    Noted,
     RecordingOpened,
     Segment,
     Segments,
+    SoundGap,
     Unmuted,
 )
 
@@ -121,8 +121,8 @@ def _without_sound(records: Sequence[LedgerRecord]) -> Iterator[tuple[int, int]]
             elif failed is not None:
                 yield failed, record.at_us
                 failed = None
-        elif isinstance(record, Noted) and record.what == "sound-lost":
-            yield record.at_us - LATE_US, record.at_us
+        elif isinstance(record, SoundGap):
+            yield record.from_us, record.to_us
     yield from ((begins, never) for begins in (muted, failed) if begins is not None)
 
 
@@ -142,7 +142,7 @@ def tells_of(record: LedgerRecord, from_us: int, to_us: int) -> bool:
     """Whether what a record says happened in an interval of boot time."""
     if isinstance(record, Segments):
         return bool(overlapping([record], from_us, to_us))
-    if isinstance(record, Gap):
+    if isinstance(record, Gap | SoundGap):
         return record.from_us < to_us and record.to_us > from_us
     at_us = getattr(record, "at_us", None)
     return at_us is not None and from_us <= at_us < to_us

@@ -23,7 +23,6 @@ from device.evidence.journal import Journal
 from device.evidence.records import (
     Boot,
     Fault,
-    Noted,
     PreEvent,
     Record,
     RecordingBegun,
@@ -35,9 +34,10 @@ from device.evidence.records import (
 from device.evidence.recovery import Keys, next_counter, recover, unfinished
 from device.evidence.seal import Sealer
 from device.evidence.segmenter import Cut, Segmenter
+from device.evidence.sound import packet_us
 from device.evidence.steps import PrivateFacts
 from device.evidence.store import Documents, Reserve
-from device.evidence.writer import GROUP_LIMIT, Facts, LedgerBrokenError, Opening, RecordingWriter
+from device.evidence.writer import GROUP_LIMIT, Facts, LedgerBrokenError, Opening, RecordingWriter, gaps
 from device.media.held import Claim
 from device.media.rates import Rates
 from device.media.ring import Ring
@@ -168,7 +168,6 @@ class Recording:
         self.head_due_us = 0
         self.retry_at_us = 0
         self.failures = 0
-        self.lost_audio = 0
 
     @property
     def begun(self) -> bool:
@@ -353,11 +352,14 @@ class Recorder:
         return urgent
 
     def _open(self, order: OpenOrder) -> None:
-        segmenter = Segmenter(self._ring, order.claim, order.audio_from_us, self._rates)
-        recording = Recording(order, segmenter, self._seal_context(order.context))
-        recording.lost_audio = self._ring.lost_audio
+        recording = Recording(order, self._segmenter(order, None), self._seal_context(order.context))
         recording.notes.extend(self._standing.values())
         self._recordings.append(recording)
+
+    def _segmenter(self, order: OpenOrder, continues: Segmenter | None) -> Segmenter:
+        audio = self._facts.audio
+        lasts_us = 0 if audio is None else packet_us(audio.sample_rate_hz)
+        return Segmenter(self._ring, order.claim, order.audio_from_us, self._rates, lasts_us, continues)
 
     def _note_everywhere(self, order: NotedOrder) -> None:
         """A recording whose end has been decided says nothing of what came after it."""
@@ -507,7 +509,6 @@ class Recorder:
         """Make what can be closed durable, with the notes that wait; True when there may be more."""
         limit = 1 if recording.failures else GROUP_LIMIT
         cuts = self._cuts(recording, writer, now_us, limit)
-        self._note_lost_sound(recording, now_us)
         notes = list(recording.notes)
         if cuts:
             writer.write_group(cuts, notes)
@@ -521,13 +522,6 @@ class Recorder:
                 recording.notes.popleft()
         self._tell_journal(recording, writer, now_us)
         return len(cuts) == limit
-
-    def _note_lost_sound(self, recording: Recording, now_us: int) -> None:
-        """Sound that found no room in the ring is lost, and the ledger says how many packets."""
-        lost = self._ring.lost_audio - recording.lost_audio
-        if lost > 0:
-            recording.lost_audio += lost
-            recording.notes.append(Noted(what="sound-lost", at_us=now_us, value=lost))
 
     def _begin(self, recording: Recording) -> RecordingWriter | None:
         """A writer for the first frame there is; None while there is none."""
@@ -586,7 +580,8 @@ class Recorder:
         if writer.head is None:
             self._end_empty(recording)
             return
-        writer.close(close.how, close.end_us, recording.segmenter.missing_at_end(), self._seal_context(close.private))
+        missing = gaps(recording.segmenter.missing_at_end(), recording.segmenter.silences_at_end())
+        writer.close(close.how, close.end_us, missing, self._seal_context(close.private))
         self._journal.add(RecordingEnded(recording=writer.name, head=writer.head, how="closed"))
         recording.closed = close.how
         self._confirm_end(recording, close.how)
@@ -622,10 +617,7 @@ class Recorder:
         recording.continues = writer.name if writer.head is not None else recording.continues
         recording.writer = None
         recording.head_due_us = 0
-        old = recording.segmenter
-        recording.segmenter = Segmenter(
-            self._ring, old.claim, recording.order.audio_from_us, self._rates, old.last_durable
-        )
+        recording.segmenter = self._segmenter(recording.order, recording.segmenter)
 
     def _end_if_nothing_came(self, recording: Recording, now_us: int) -> None:
         if recording.close is not None and recording.segmenter.pictures_ended(now_us):

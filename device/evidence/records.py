@@ -233,6 +233,15 @@ class Gap(Record, frozen=True, tag="gap"):
     to_us: Micros
 
 
+class SoundGap(Record, frozen=True, tag="sound-gap"):
+    """Sound that is in no segment (E5). `silent`: the microphone gave none; `restart`: it had to be opened anew (unplugged,
+    an overrun); `full`, `policy`, `time-went-back`: packets came and were not kept, as in a `Gap`."""
+
+    cause: Word
+    from_us: Micros
+    to_us: Micros
+
+
 class Noted(Record, frozen=True, tag="noted"):
     """A fact of the recording's time: `stop-asked`, `stop-lapsed`, `start-affirmed`, … What the device gives up of the
     picture, and gives again (`shed-rate`, `restored-rate`, …), stands in the journal too."""
@@ -501,6 +510,7 @@ LedgerRecord = (
     | Paused
     | Resumed
     | Gap
+    | SoundGap
     | Noted
     | ClockStep
     | Fault

@@ -10,6 +10,7 @@ did not keep, a jump in time without one is the camera's.
 
 import msgspec
 
+from device.evidence.sound import Silence, SoundCame, silences
 from device.media.frames import Frame, ParameterSets
 from device.media.held import Claim
 from device.media.rates import Rates
@@ -34,14 +35,15 @@ class Missing(msgspec.Struct, frozen=True):
 
 
 class Cut(msgspec.Struct, frozen=True):
-    """One segment's frames, whole GOPs where it closed at a keyframe, and what was missing before or within it, judged by
-    frames that come every `period_us`."""
+    """One segment's frames, whole GOPs where it closed at a keyframe, and what was missing before or within it: of the
+    pictures, judged by frames that come every `period_us`, and of the sound."""
 
     video: list[Frame]
     audio: list[Frame]
     end_us: int
     missing: list[Missing]
     period_us: int
+    silences: list[Silence] = []
 
     @property
     def start_us(self) -> int:
@@ -51,17 +53,28 @@ class Cut(msgspec.Struct, frozen=True):
 class Segmenter:
     """Reads one claim in order. `rewind` goes back to what the claim still pins, after a failed write."""
 
-    def __init__(self, ring: Ring, claim: Claim, audio_from_us: int, rates: Rates, after: Frame | None = None) -> None:
-        """`after`: the last frame of the recording that this one continues."""
+    def __init__(
+        self,
+        ring: Ring,
+        claim: Claim,
+        audio_from_us: int,
+        rates: Rates,
+        packet_us: int,
+        continues: "Segmenter | None" = None,
+    ) -> None:
+        """`packet_us`: how long a packet of sound lasts, 0 without a microphone. `continues`: that of the recording
+        before, at whose last durable frame this one goes on."""
         self._ring = ring
         self.claim = claim
         self._audio_from_us = audio_from_us
         self._rates = rates
         self._next_video = claim.next_video
         self._next_audio = claim.next_audio
-        self._after = after
-        self._last = after
-        self._last_durable = after
+        self._packet_us = packet_us
+        self._after = self._last = self._last_durable = None if continues is None else continues.last_durable
+        # A packet that had begun before sound may be kept is left out: up to one is no silence.
+        begins_us = max(audio_from_us, claim.from_us) + packet_us
+        self._sound_us = self._sound_durable_us = begins_us if continues is None else continues.sound_durable_us
         self.changed_sets = False
 
     def first_keyframe(self) -> tuple[ParameterSets, Frame] | None:
@@ -78,7 +91,8 @@ class Segmenter:
             return self._sound_alone(now_us)
         missing = self._missing_around(video)  # first: a rate that is set meanwhile only makes the period longer
         period_us = self._period_us((self._last or video[0]).at_us, video[-1].at_us)
-        cut = Cut(video, self._sound_before(end_us), end_us, missing, period_us)
+        audio = self._sound_before(end_us)
+        cut = Cut(video, audio, end_us, missing, period_us, self._silences(audio))
         self._last = video[-1]
         self._next_video = video[-1].number + 1
         self._next_audio = cut.audio[-1].number + 1 if cut.audio else self._next_audio
@@ -90,6 +104,7 @@ class Segmenter:
             next_video = cut.video[-1].number + 1 if cut.video else self.claim.next_video
             next_audio = cut.audio[-1].number + 1 if cut.audio else self.claim.next_audio
             self._last_durable = cut.video[-1] if cut.video else self._last_durable
+            self._sound_durable_us = self._sound_ends_us(cut.audio) if cut.audio else self._sound_durable_us
             self._ring.advance(self.claim, next_video, next_audio)
 
     def rewind(self) -> None:
@@ -97,6 +112,7 @@ class Segmenter:
         self._next_video = self.claim.next_video
         self._next_audio = self.claim.next_audio
         self._last = self._last_durable
+        self._sound_us = self._sound_durable_us
 
     def ended(self, now_us: int) -> bool:
         """Whether a claim that has an end has been read to it."""
@@ -122,6 +138,16 @@ class Segmenter:
     @property
     def last_durable(self) -> Frame | None:
         return self._last_durable
+
+    @property
+    def sound_durable_us(self) -> int:
+        """Up to here sound is in a durable segment, or in a gap beside one."""
+        return self._sound_durable_us
+
+    def silences_at_end(self) -> list[Silence]:
+        """What is missing of the sound from the last that was kept to the recording's end."""
+        to_us = self.claim.to_us
+        return [] if to_us is None else self._silent_to(to_us, [])
 
     def missing_at_end(self) -> list[Missing]:
         """What arrived after the last kept frame, before the end, and was not kept."""
@@ -212,11 +238,36 @@ class Segmenter:
 
     def _sound_before(self, end_us: int) -> list[Frame]:
         """Unread packets that began before `end_us` and that the recording may keep (E1)."""
-        packets = self._ring.audio(self.claim, self._next_audio, end_us)
-        from_us = max(self._audio_from_us, self.claim.from_us)
-        press_us = self.claim.press_us
-        allowed = [p for p in packets if p.at_us >= from_us and p.flags.audio and not p.flags.muted]
-        return [packet for packet in allowed if packet.at_us >= press_us or packet.flags.pre_audio]
+        return [packet for packet in self._ring.audio(self.claim, self._next_audio, end_us) if self._may_keep(packet)]
+
+    def _may_keep(self, packet: Frame) -> bool:
+        early = packet.at_us < max(self._audio_from_us, self.claim.from_us)
+        asked_for = packet.at_us >= self.claim.press_us or packet.flags.pre_audio
+        return asked_for and not early and packet.flags.audio and not packet.flags.muted
+
+    def _silences(self, audio: list[Frame]) -> list[Silence]:
+        """What is missing before and between these packets, which are kept next."""
+        if not audio:
+            return []
+        ends_us = self._sound_ends_us(audio)
+        missing = self._silent_to(ends_us, audio)
+        self._sound_us = ends_us
+        return missing
+
+    def _silent_to(self, to_us: int, kept: list[Frame]) -> list[Silence]:
+        if not self._packet_us:
+            return []
+        unread = self._ring.audio(self.claim, self._next_audio, to_us)
+        came = SoundCame(
+            kept=kept,
+            barred=[packet for packet in unread if not self._may_keep(packet)],
+            refusals=self._ring.sound_refusals(self._sound_us - self._packet_us, to_us),
+            starts_us=self._ring.sound_starts_us(),
+        )
+        return list(silences(came, self._sound_us, to_us, self._packet_us))
+
+    def _sound_ends_us(self, audio: list[Frame]) -> int:
+        return audio[-1].at_us + self._packet_us
 
     def _sound_alone(self, now_us: int) -> Cut | None:
         """Sound while no picture comes, a second at a time, or what is left of it at the recording's end."""
@@ -227,8 +278,9 @@ class Segmenter:
         audio = self._sound_before(now_us)
         if not audio or (audio[-1].at_us - audio[0].at_us < SEGMENT_US and not at_the_end):
             return None
+        silent = self._silences(audio)
         self._next_audio = audio[-1].number + 1
-        return Cut([], audio, audio[-1].at_us + audio[-1].duration_us, [], self._period_us(now_us, now_us))
+        return Cut([], audio, self._sound_ends_us(audio), [], self._period_us(now_us, now_us), silent)
 
     def _audio_complete(self, now_us: int, to_us: int) -> bool:
         newest_us = self._ring.newest_audio_us

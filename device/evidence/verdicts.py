@@ -154,8 +154,8 @@ class Answers(Shown, frozen=True, kw_only=True):
 class RecordingVerdict(Shown, frozen=True, kw_only=True):
     """A recording's answers, and the facts of its ledger. Times in µs of the boot clock, `seconds` of video.
 
-    `missing`: frames that signed gap records account for, by cause (`camera`: they never came). `findings_beyond`: how
-    many more findings there are than are listed. `ledger_sha256` is of the ledger's file, "" when it could not be read;
+    `missing`: frames that signed gap records account for, by cause (`camera`: they never came); `missing_sound_us`: the
+    same of sound, in µs. `findings_beyond`: how many more findings there are than are listed. `ledger_sha256` is of the ledger's file, "" when it could not be read;
     `tree_root` as its last record says it; `size` of its files as its records say."""
 
     recording: str
@@ -177,6 +177,7 @@ class RecordingVerdict(Shown, frozen=True, kw_only=True):
     verified_segments: int = 0
     unproven_files: int = 0
     missing: dict[str, int] = {}
+    missing_sound_us: dict[str, int] = {}
     continues: str | None = None
     findings_beyond: int = 0
     first_bad: FirstBad | None = None

@@ -33,6 +33,7 @@ from device.evidence.records import (
     Segment,
     Segments,
     Software,
+    SoundGap,
     Totals,
     Tree,
     VideoSpan,
@@ -40,6 +41,7 @@ from device.evidence.records import (
 )
 from device.evidence.seal import Sealer
 from device.evidence.segmenter import Cut, Missing
+from device.evidence.sound import Silence
 from device.media.fmp4 import VIDEO_TIMESCALE_HZ, AudioFormat, Muxer
 from device.media.frames import Frame, ParameterSets
 
@@ -140,7 +142,7 @@ class RecordingWriter:
             self._make_durable(files, everything=first_group or len(files) > 1)
             left_over = tuple(self._left_over[:LEFT_OVER_LIMIT])
             records: list[Record] = [self._opened(), *notes] if first_group else list(notes)
-            records += [_gap(missing) for cut in cuts for missing in cut.missing]
+            records += [gap for cut in cuts for gap in gaps(cut.missing, cut.silences)]
             records += [LeftOver(files=left_over)] if left_over else []
             records += [Segments(segments=tuple(segments))] if segments else []
             lines = self._chain.next_lines(records)
@@ -178,10 +180,11 @@ class RecordingWriter:
         if self.first_line is None:
             self.first_line = Line(stream=self.name, seq=0, sha256=line_digest(lines.partition(b"\n")[0]))
 
-    def close(self, how: str, end_us: int, missing: list[Missing], context: SealedContext | None) -> None:
-        """The last lines. The root is over every record before `recording-closed`. Raises as `write_records` does."""
+    def close(self, how: str, end_us: int, missing: list[Record], context: SealedContext | None) -> None:
+        """The last lines, first the gaps at the end. The root is over every record before `recording-closed`. Raises as
+        `write_records` does."""
         if not self._ending:
-            self.write_records([_gap(gap) for gap in missing])
+            self.write_records(missing)
             self._ending = True
         tree = Tree(size=self._chain.tree.size, root=self._chain.tree.root())
         self.write_records([RecordingClosed(how=how, end_us=end_us, totals=self._totals, tree=tree, context=context)])
@@ -275,6 +278,12 @@ class RecordingWriter:
             packets=self._totals.packets + sum(s.audio.packets for s in segments if s.audio is not None),
             size=self._totals.size + sum(s.file.size for s in segments),
         )
+
+
+def gaps(missing: list[Missing], silent: list[Silence]) -> list[Record]:
+    """What is in no segment, as records."""
+    sound = [SoundGap(cause=silence.cause, from_us=silence.from_us, to_us=silence.to_us) for silence in silent]
+    return [*map(_gap, missing), *sound]
 
 
 def _gap(missing: Missing) -> Gap:

@@ -35,7 +35,6 @@ class Frame(msgspec.Struct, frozen=True, gc=False):
     number: int
     keyframe: bool
     flags: CaptureFlags
-    duration_us: int = 0
 
 
 class ParameterSets(msgspec.Struct, frozen=True, gc=False):

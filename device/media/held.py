@@ -9,7 +9,7 @@ from device.media.frames import Frame, ParameterSets
 
 
 class Refusal(msgspec.Struct, frozen=True):
-    """A run of video frames that arrived and were not held: `full`, `policy`, `keyframe-awaited` or `time-went-back`."""
+    """A run of frames that arrived and were not held: `full`, `policy`, `keyframe-awaited` (video) or `time-went-back`."""
 
     cause: str
     first_number: int
@@ -60,6 +60,16 @@ class Claim:
     def needs(self, gop: Gop) -> bool:
         unread = gop.first_number >= self.first_video and gop.last_number >= self.next_video
         return unread and (self.to_us is None or gop.start_us < self.to_us)
+
+
+def refuse(refusals: deque[Refusal], cause: str, number: int, at_us: int, near_us: int | None) -> None:
+    """One more frame that was not held; of the run before it, when it follows that (by no more than `near_us`)."""
+    last = refusals[-1] if refusals else None
+    follows = last is not None and last.cause == cause and last.last_number == number - 1
+    if last is not None and follows and (near_us is None or at_us - last.to_us <= near_us):
+        refusals[-1] = Refusal(cause, last.first_number, number, last.from_us, max(last.to_us, at_us))
+    else:
+        refusals.append(Refusal(cause, number, number, at_us, at_us))
 
 
 def overlapping(refusals: deque[Refusal], first_number: int, last_number: int) -> Iterator[Refusal]:

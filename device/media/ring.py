@@ -15,8 +15,11 @@ from collections.abc import Callable
 import msgspec
 
 from device.media.frames import CaptureFlags, Frame, ParameterSets, parameter_sets
-from device.media.held import Claim, Gop, Refusal, overlapping
+from device.media.held import Claim, Gop, Refusal, overlapping, refuse
 
+SOUND_NEAR_US = 100_000
+"""Packets of sound further apart are not of one run: nothing came in between."""
+MOST_STARTS = 1_000
 LATE_US = 10_000_000
 """What was captured so long ago may still be delivered, and is judged by what the policy said then."""
 
@@ -37,6 +40,8 @@ class Ring:
         self._audio: deque[Frame] = deque()
         self._claims: list[Claim] = []
         self._refusals: deque[Refusal] = deque()
+        self._sound_refusals: deque[Refusal] = deque()
+        self._sound_starts_us: deque[int] = deque(maxlen=MOST_STARTS)
         self._timeline: list[tuple[int, CaptureFlags]] = [(0, flags)]
         self._next_video = 0
         self._next_audio = 0
@@ -51,8 +56,6 @@ class Ring:
         self.evicted_frames = 0
         self.refused_frames = 0
         self.refused_audio = 0
-        self.lost_audio = 0
-        """Packets that found no room: the recorder notes them in the ledger."""
 
     # -- encoder threads ------------------------------------------------------------------------------------------
 
@@ -79,23 +82,22 @@ class Ring:
             self._evict()
         self._on_keyframe()
 
-    def append_audio(self, data: bytes, at_us: int, duration_us: int = 0) -> None:
-        """Take one audio packet whose first sample was at `at_us`. One that may not be held is counted and let go."""
+    def append_audio(self, data: bytes, at_us: int, *, anew: bool = False) -> None:
+        """Take one audio packet whose first sample was at `at_us`; `anew`: the first since the microphone began anew. One
+        that may not be held is let go, and it is remembered why."""
         with self._lock:
             number = self._next_audio
             self._next_audio += 1
             flags = self._flags_at(at_us)
-            went_back = self._newest_audio_us is not None and at_us <= self._newest_audio_us
+            cause = self._why_not_sound(data, at_us, flags)
             self._newest_audio_us = max(at_us, self._newest_audio_us or at_us)
+            if anew:
+                self._sound_starts_us.append(at_us)
             self._evict()
-            if went_back or not flags.audio or self._came_late(at_us, self._sound_cleared_us):
-                self.refused_audio += 1
+            if cause is not None:
+                self._refuse_sound(cause, number, at_us)
                 return
-            if self.payload_bytes + len(data) > self.cap_bytes and not self._make_room(len(data)):
-                self.refused_audio += 1
-                self.lost_audio += 1
-                return
-            self._audio.append(Frame(data, at_us, number, True, flags, duration_us))
+            self._audio.append(Frame(data, at_us, number, True, flags))
             self.payload_bytes += len(data)
 
     def restart_video(self) -> None:
@@ -115,8 +117,9 @@ class Ring:
             self._timeline.append((from_us, flags))
             self._retell_video(flags, from_us)
             while self._audio and self._audio[-1].at_us >= from_us and not flags.audio:
-                self.payload_bytes -= len(self._audio.pop().data)
-                self.refused_audio += 1
+                packet = self._audio.pop()
+                self.payload_bytes -= len(packet.data)
+                self._refuse_sound("policy", packet.number, packet.at_us)
             if self._audio and self._audio[-1].at_us >= from_us:
                 self._audio = deque(_flagged(packet, flags, from_us) for packet in self._audio)
 
@@ -198,6 +201,16 @@ class Ring:
             told = overlapping(self._refusals, first_number, last_number)
             return sorted(told, key=lambda refusal: refusal.first_number)
 
+    def sound_refusals(self, from_us: int, to_us: int) -> list[Refusal]:
+        """What was not held of the sound of a time, in the order in which it was refused."""
+        with self._lock:
+            return [refusal for refusal in self._sound_refusals if refusal.from_us < to_us and refusal.to_us >= from_us]
+
+    def sound_starts_us(self) -> list[int]:
+        """When the microphone began anew, the last times."""
+        with self._lock:
+            return list(self._sound_starts_us)
+
     def advance(self, claim: Claim, next_video: int, next_audio: int) -> None:
         """What came before these numbers is durable: the claim lets it go."""
         with self._lock:
@@ -261,6 +274,14 @@ class Ring:
             return self._stop_gop("full")
         return None
 
+    def _why_not_sound(self, data: bytes, at_us: int, flags: CaptureFlags) -> str | None:
+        if self._newest_audio_us is not None and at_us <= self._newest_audio_us:
+            return "time-went-back"
+        if not flags.audio or self._came_late(at_us, self._sound_cleared_us):
+            return "policy"
+        full = self.payload_bytes + len(data) > self.cap_bytes and not self._make_room(len(data))
+        return "full" if full else None
+
     def _came_late(self, at_us: int, cleared_us: int) -> bool:
         """Captured before the ring was cleared, delivered after, and no recording's."""
         return at_us < cleared_us and not any(
@@ -298,6 +319,10 @@ class Ring:
         told_from = min([held_from, *(claim.next_video for claim in self._claims)])
         while self._refusals and self._refusals[0].last_number < told_from:
             self._refusals.popleft()
+        unread = min((claim.next_audio for claim in self._claims), default=self._next_audio)
+        refused = self._sound_refusals
+        while refused and refused[0].to_us < oldest_us and refused[0].last_number < unread:
+            refused.popleft()
         while len(self._timeline) > 1 and self._timeline[1][0] < oldest_us - LATE_US:
             self._timeline.pop(0)
 
@@ -336,11 +361,11 @@ class Ring:
 
     def _refuse(self, cause: str, number: int, at_us: int) -> None:
         self.refused_frames += 1
-        last = self._refusals[-1] if self._refusals else None
-        if last is not None and last.cause == cause and last.last_number == number - 1:
-            self._refusals[-1] = Refusal(cause, last.first_number, number, last.from_us, max(last.to_us, at_us))
-        else:
-            self._refusals.append(Refusal(cause, number, number, at_us, at_us))
+        refuse(self._refusals, cause, number, at_us, None)
+
+    def _refuse_sound(self, cause: str, number: int, at_us: int) -> None:
+        self.refused_audio += 1
+        refuse(self._sound_refusals, cause, number, at_us, SOUND_NEAR_US)
 
 
 def _before(frame: Frame, to_us: int | None) -> bool:

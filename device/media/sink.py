@@ -44,10 +44,10 @@ class EncoderSink:
             self.unusable += 1
             return
         zero_us = self._first_timestamp_us()
+        anew, self._zero_us = self._zero_us not in (None, zero_us), zero_us
         if audio:
-            self._ring.append_audio(bytes(payload), zero_us + timestamp)
+            self._ring.append_audio(bytes(payload), zero_us + timestamp, anew=anew)
             return
-        if self._zero_us not in (None, zero_us):
+        if anew:
             self._ring.restart_video()
-        self._zero_us = zero_us
         self._ring.append_video(bytes(payload), zero_us + timestamp, keyframe)
