@@ -44,7 +44,6 @@ from device.writing_parts import Foundations, make_writing_parts
 STOP_LIMIT_S = 20.0
 """Within the unit's TimeoutStopSec: an open recording closes in a second or two."""
 JOIN_LIMIT_S = 5.0
-SOUND_BPS = 64_000
 
 log = logging.getLogger("bodycam")
 
@@ -100,7 +99,8 @@ class Daemon:
         disk = hardware.disk(card)
         self._notifier = Notifier()
         opened.callback(self._notifier.close)
-        recording_bps = tables.camera.bitrate_bps + (SOUND_BPS if sight.microphone is not None else 0)
+        recording_bps = tables.camera.bitrate_bps
+        recording_bps += tables.microphone.bitrate_bps if sight.microphone is not None else 0
         writing = make_writing_parts(
             Foundations(
                 configuration=configuration,
@@ -236,11 +236,11 @@ class Daemon:
         self._opened.close()
 
     def _close_sight(self) -> None:
-        """A camera that does not let go ends with the process; everything else is let go all the same."""
+        """What does not let go ends with the process; everything else is let go all the same."""
         try:
             self.sight.close()
         except HardwareHung as failure:
-            log.critical("the camera: %s", failure)
+            log.critical("it does not let go: %s", failure)
             self.unclean = True
 
 

@@ -68,7 +68,9 @@ class CameraDriver(Protocol):
 
 
 class MicrophoneDriver(Protocol):
-    """AAC packets. `extradata` is the AudioSpecificConfig. Any thread may call it, but none from within `outputframe`."""
+    """AAC packets. `extradata` is the AudioSpecificConfig, known before any start. Any thread may call it, but none from
+    within `outputframe`. A microphone that is missing, unplugged or silent raises nothing: no packet comes, and when it is
+    back they go on with a new zero."""
 
     @property
     def extradata(self) -> bytes: ...
@@ -79,11 +81,14 @@ class MicrophoneDriver(Protocol):
     @property
     def channels(self) -> int: ...
 
-    def first_timestamp_us(self) -> int: ...
+    def first_timestamp_us(self) -> int:
+        """The boot time of the first sample of the run that delivers; each start and each return has another."""
 
-    def start(self, sink: EncoderSink) -> None: ...
+    def start(self, sink: EncoderSink) -> None:
+        """Deliver packets to `sink`, from when there is a microphone. `HardwareHung` after a stop that was."""
 
-    def stop(self) -> None: ...
+    def stop(self) -> None:
+        """Deliver nothing more. Bounded in time: `HardwareHung` where the card does not come back. May be called twice."""
 
 
 class CardState(msgspec.Struct, frozen=True):

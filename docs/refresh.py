@@ -299,6 +299,13 @@ CONFIGURATION: Mapping[str, tuple[str, str]] = {
     "camera.rate_hz": ("Hz", "pictures a second"),
     "camera.bitrate_bps": ("bit/s", "what the encoder aims at"),
     "microphone.enabled": ("–", "whether there is a sound track"),
+    "microphone.device": (
+        "–",
+        "the sound card, as ALSA names it: `arecord -L` lists them; see [sound](design/sound.md)",
+    ),
+    "microphone.rate_hz": ("Hz", "samples a second"),
+    "microphone.channels": ("–", "1: mono, 2: stereo"),
+    "microphone.bitrate_bps": ("bit/s", "what the AAC encoder aims at"),
     "ring.cap_mib": ("MiB", "most payload that the ring may hold; see [the ring](design/ring.md)"),
     "board.record_button": ("BCM number", "the record button's line; it closes to ground"),
     "board.function_button": ("BCM number", "the function button's line; it closes to ground"),

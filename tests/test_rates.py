@@ -57,7 +57,7 @@ def append(ring: Ring, times_us: list[int]) -> None:
 
 def cuts_of(rates: Rates, times_us: list[int]) -> list[Cut]:
     ring = ring_of()
-    segmenter = Segmenter(ring, ring.claim(0, FAR_US), 0, rates)
+    segmenter = Segmenter(ring, ring.claim(0, FAR_US), 0, rates, 0)
     append(ring, times_us)
     cuts = []
     sets = segmenter.first_keyframe()
