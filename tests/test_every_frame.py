@@ -134,7 +134,7 @@ def test_a_private_pause_is_a_signed_gap_and_nothing_of_it_is_stored(tmp_path: P
                 assert span.last_us < paused_us or span.from_us >= resumed_us
     kinds = [type(line.record).__name__ for line in ledger(bench, folder).lines]
     assert [kind for kind in kinds if kind not in ("Segments", "Noted")] == [
-        "RecordingOpened", "Marker", "Paused", "Resumed", "Gap", "RecordingClosed",
+        "RecordingOpened", "Marker", "Paused", "Resumed", "Gap", "SoundGap", "RecordingClosed",
     ]  # fmt: skip
     missing = verdict.recordings[0].missing
     assert set(missing) == {"policy"}

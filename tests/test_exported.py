@@ -98,7 +98,7 @@ def test_the_file_is_init_segments_and_one_box(whole: bytes) -> None:
     pieces = take_apart(whole)
     assert pieces.whole() == whole
     assert list(pieces.contents.members) == ["ledger.jsonl", "journal.jsonl", "policy.toml", "policy.bundle"]
-    assert len(pieces.lines("ledger.jsonl")) == 57
+    assert len(pieces.lines("ledger.jsonl")) == 59
     assert len(pieces.lines("journal.jsonl")) == 5
     assert len(pieces.contents.certificates) == 3, "the device's two, and the provisioner's"
 
@@ -189,7 +189,7 @@ def test_the_journal_tells_of_an_end_that_was_cut_off(bench: Bench, whole: bytes
     pieces.segments = pieces.segments[:-2]
     verdict = judged_export(bench, tmp_path / "out.mp4", pieces.whole())
     assert verdict.exit_status == 1, said(verdict)
-    assert content_findings(verdict) == ["journal.jsonl: it holds line 56 of the ledger as its end"]
+    assert content_findings(verdict) == ["journal.jsonl: it holds line 58 of the ledger as its end"]
 
 
 @pytest.mark.parametrize("kept", [None, 3, 4])
