@@ -122,7 +122,7 @@ def test_every_record_of_the_interval_goes_with_it(part: Callable[..., Pieces]) 
         assert kind in kinds
     numbers = [record.seq for record in found[1:-2]]
     assert numbers == list(range(numbers[0], numbers[-1] + 1))
-    assert [record.seq for record in found[-2:]] == [55, 56]
+    assert [record.seq for record in found[-2:]] == [57, 58]
 
 
 def test_a_mute_that_began_before_goes_with_it(part: Callable[..., Pieces]) -> None:
@@ -131,7 +131,7 @@ def test_a_mute_that_began_before_goes_with_it(part: Callable[..., Pieces]) -> N
 
 def test_the_rest_does_not_go_with_it(part: Callable[..., Pieces]) -> None:
     found = told(part(3, 4))
-    assert [record.seq for record in found] == [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 55, 56]
+    assert [record.seq for record in found] == [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 57, 58]
     assert [segment.n for segment in [s for r in found if isinstance(r, Segments) for s in r.segments]][-2:] == [14, 46]
 
 
@@ -168,7 +168,7 @@ def test_lines_can_not_be_withheld_at_the_ends_either(
     passed = []
     for first in range(1, 20):
         for end in range(23, 40, 4):
-            with_lines(bench, pieces, [0, *range(first, end + 1), 55])
+            with_lines(bench, pieces, [0, *range(first, end + 1), 57])
             if judged(bench, tmp_path, pieces).exit_status == 0:
                 passed.append((first, end))
     # Segment 17 begins at 17.0: line 16 was signed at 16.8, before it, line 17 at 17.0. Segment 19 ends at 20.167, and
@@ -191,7 +191,7 @@ def test_a_mute_that_began_before_can_not_be_withheld(
     assert "segment 14 has no sound, and no line here tells why" in verdict.answers.extent_said
 
 
-@pytest.mark.parametrize("gone", [0, 55, 56])
+@pytest.mark.parametrize("gone", [0, 57, 58])
 def test_the_opening_the_end_and_the_length_can_not_be_withheld(
     gone: int, bench: Bench, part: Callable[..., Pieces], tmp_path: Path
 ) -> None:
@@ -281,9 +281,9 @@ def test_nothing_of_a_device_that_writes_late_is_missed(lines: list[ReadLine[Led
     """The maker of an export sees all lines: one that stands later than the rule asks goes with it all the same."""
     found = [line.record for line in lines[:-1]]
     base_us = lines[0].record.video.base_us  # type: ignore[union-attr]
-    late = msgspec.structs.replace(found[52], at_us=base_us + 4_000_000)
-    assert 52 in lines_with([*found[:52], late, *found[53:]], base_us + 3_000_000, base_us + 5_000_000)
-    assert 52 not in lines_with(found, base_us + 3_000_000, base_us + 5_000_000)
+    late = msgspec.structs.replace(found[54], at_us=base_us + 4_000_000)
+    assert 54 in lines_with([*found[:54], late, *found[55:]], base_us + 3_000_000, base_us + 5_000_000)
+    assert 54 not in lines_with(found, base_us + 3_000_000, base_us + 5_000_000)
     assert LATE_US == 10_000_000
 
 

@@ -144,18 +144,30 @@ def test_a_read_that_hangs_holds_up_neither_start_nor_stop(monkeypatch: pytest.M
 def test_what_comes_back_after_the_stop_is_not_delivered() -> None:
     """A read that hung returns with sound: nobody takes it any more."""
     stage = Stage()
+    delivered: list[int] = []
     capture: Capture
+
+    class Takes:
+        def outputframe(self, *_: object, **__: object) -> None:
+            delivered.append(reads)
 
     class Late:
         def read(self) -> Block | None:
-            capture.sink = None
-            return Block(bytes(2 * 48_000), stage.clock.now_us())
+            nonlocal reads
+            reads += 1
+            if reads == 4:
+                capture.sink = None
+            return Block(bytes(2 * 48_000), stage.clock.now_us() + reads * SECOND_US)
 
         def close(self) -> None: ...
 
+    reads = 0
     capture = Capture(CARD, stage.clock, Late)
-    capture.sink = Deaf()  # type: ignore[assignment]
-    capture.run_once(stage.clock.now_us())
+    capture.sink = Takes()  # type: ignore[assignment]
+    for _ in range(4):
+        capture.run_once(stage.clock.now_us())
+    assert reads == 4
+    assert set(delivered) == {2, 3}
 
 
 def test_a_fault_of_ours_ends_sound_alone(caplog: pytest.LogCaptureFixture) -> None:

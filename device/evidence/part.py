@@ -121,7 +121,7 @@ def _without_sound(records: Sequence[LedgerRecord]) -> Iterator[tuple[int, int]]
             elif failed is not None:
                 yield failed, record.at_us
                 failed = None
-        elif isinstance(record, SoundGap):
+        elif isinstance(record, SoundGap) and record.cause != "policy":  # what the policy forbade has a line of its own
             yield record.from_us, record.to_us
     yield from ((begins, never) for begins in (muted, failed) if begins is not None)
 
