@@ -145,6 +145,7 @@ def test_what_comes_back_after_the_stop_is_not_delivered() -> None:
     """A read that hung returns with sound: nobody takes it any more."""
     stage = Stage()
     delivered: list[int] = []
+    reads = 0
     capture: Capture
 
     class Takes:
@@ -161,7 +162,6 @@ def test_what_comes_back_after_the_stop_is_not_delivered() -> None:
 
         def close(self) -> None: ...
 
-    reads = 0
     capture = Capture(CARD, stage.clock, Late)
     capture.sink = Takes()  # type: ignore[assignment]
     for _ in range(4):
