@@ -23,6 +23,7 @@ from device.evidence.journal import Journal
 from device.evidence.records import (
     Boot,
     Fault,
+    Noted,
     PreEvent,
     Record,
     RecordingBegun,
