@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import msgspec
 
@@ -144,6 +144,12 @@ def process_began_us() -> int:
     return int(after_name.split()[19]) * 1_000_000 // os.sysconf("SC_CLK_TCK")
 
 
+def suspended_us() -> int:
+    """How long this machine has slept since its boot: what the boot clock counts and CLOCK_MONOTONIC does not."""
+    awake_ns = time.clock_gettime_ns(time.CLOCK_MONOTONIC)
+    return (time.clock_gettime_ns(time.CLOCK_BOOTTIME) - awake_ns) // 1000
+
+
 class Wake:
     """A part's bell: any thread rings it, and the part's loop then runs it soon. Ringing never blocks."""
 
@@ -243,6 +249,31 @@ class Latch:
 
     def wait(self, limit_s: float) -> bool:
         return self._event.wait(limit_s)
+
+
+Result = TypeVar("Result")
+
+
+def within(limit_s: float, name: str, work: Callable[[], Result]) -> Result:
+    """Do `work` on a thread of its own, which nobody waits for longer than `limit_s`: `TimeoutError` then, and the thread
+    is left to itself. What the work raises is raised here."""
+    ended, results, failures = Latch(), list[Result](), list[Exception]()
+
+    def do() -> None:
+        try:
+            results.append(work())
+        except Exception as failure:  # noqa: BLE001 - carried over to the thread that asked
+            failures.append(failure)
+        ended.set()
+
+    thread = threading.Thread(target=do, name=name, daemon=True)
+    thread.start()
+    if not ended.wait(limit_s):
+        raise TimeoutError(f"{name} has not come back within {limit_s:g} s")
+    thread.join()
+    if failures:
+        raise failures[0]
+    return results[0]
 
 
 def hold_signals(signals: Iterable[signal.Signals]) -> None:

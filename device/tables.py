@@ -88,10 +88,15 @@ class Recipients(Table, frozen=True):
 
 
 class Camera(Table, frozen=True):
+    """`longest_exposure_us`: no picture is exposed longer, so that what moves stays sharp; never more than the time of one
+    picture. `exposure`: `short` takes gain before time in poor light, `normal` time before gain."""
+
     width: Annotated[int, msgspec.Meta(ge=160, le=1920, multiple_of=2)] = 1920
     height: Annotated[int, msgspec.Meta(ge=90, le=1088, multiple_of=2)] = 1080
     rate_hz: Annotated[int, msgspec.Meta(ge=5, le=60)] = 30
     bitrate_bps: Annotated[int, msgspec.Meta(ge=50_000, le=25_000_000)] = 8_000_000
+    longest_exposure_us: Annotated[int, msgspec.Meta(ge=500, le=200_000)] = 20_000
+    exposure: Literal["short", "normal"] = "short"
 
     @property
     def period_us(self) -> int:

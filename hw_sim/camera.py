@@ -2,7 +2,9 @@
 
 The sensor counts capture instants from the first start on and never stops counting: the number of an instant is the
 number in the picture (`hw_sim.pattern`), so what never came is seen by anyone who reads the pictures. The encoder has
-runs: each start or restart begins one, whose timestamps count from the capture time of its first frame.
+runs: each start or restart begins one, whose timestamps count from the capture time of its first frame. Where the rate is
+changed, the instants go on from the one before at the new distance and the numbers without a jump; what the scene shows
+goes by time.
 
 Two behaviours, as picamera2 has. `v4l2`: an encoder part of its own encodes and delivers, without a packet, a view
 onto a buffer that is used again as soon as `outputframe` returns. `libav`: the camera part itself delivers, with bytes
@@ -20,13 +22,16 @@ from typing import TYPE_CHECKING, Literal, Protocol
 
 from device.clock import NEVER_US, Clock, Part, Wake
 from device.errors import HardwareFailed, HardwareHung
-from device.hardware import Load, Sample
+from device.hardware import Load, Sample, Stamp
+from device.media.luma import shrunk
 from device.media.sink import EncodedPacket
-from hw_sim.encoders import X264, EncodedFrame, Encoder, Profile, Replay, Unit, instant_us
+from hw_sim.encoders import X264, EncodedFrame, Encoder, Profile, Replay, Unit
+from hw_sim.schedule import Schedule
 
 if TYPE_CHECKING:
     import av
 
+    from hw_sim.pattern import Picture
     from hw_sim.scenes import Scene
 
 Behaviour = Literal["v4l2", "libav"]
@@ -36,6 +41,9 @@ MOST_FRAMES_BEHIND = 2
 
 ENCODER_QUEUE_FRAMES = 4
 """Pictures that may wait for the encoder part; a picture that finds no place never comes."""
+
+SAMPLE_EVERY_US = 500_000
+SAMPLE_LASTS_US = 2_000_000
 
 _USED_AGAIN = b"\xa5"
 
@@ -56,22 +64,19 @@ class Sink(Protocol):
 class _Run:
     """One run of the encoder, from a start to a stop: its zero of time, its sink, and whether it still delivers."""
 
-    def __init__(
-        self, encoder: Encoder, sink: Sink, behaviour: Behaviour, *, rate_hz: int, first_number: int, first_us: int
-    ) -> None:
+    def __init__(self, encoder: Encoder, sink: Sink, behaviour: Behaviour, schedule: Schedule) -> None:
         self.encoder = encoder
         self.sink = sink
-        self.first_us = first_us
+        self.first_us = schedule.at_us
+        self.schedule = schedule
         self.keyframe_wanted = False
         self._behaviour = behaviour
-        self._rate_hz = rate_hz
-        self._first_number = first_number
         self._delivering = threading.Lock()
         self._closed = False
         self._buffer = bytearray(1 << 16)
 
     def timestamp_us(self, number: int) -> int:
-        return instant_us(number - self._first_number, self._rate_hz)
+        return self.schedule.instant_us(number) - self.first_us
 
     def deliver(self, picture: "av.VideoFrame | None", timestamp_us: int) -> None:
         with self._delivering:
@@ -126,18 +131,19 @@ class _Camera(ABC):
 
     name = "camera"
 
-    def __init__(self, clock: Clock, rate_hz: int, behaviour: Behaviour) -> None:
+    def __init__(self, clock: Clock, load: Load, behaviour: Behaviour) -> None:
         self.log: list[str] = []
         self._clock = clock
-        self._rate_hz = rate_hz
+        self._load = load
         self._behaviour: Behaviour = behaviour
         self._wake = Wake()
         self._encoder_part = EncoderPart() if behaviour == "v4l2" else None
         self._lock = threading.Lock()
         self._run: _Run | None = None
         self._first_timestamp_us = 0
-        self._zero_us: int | None = None
+        self._schedule: Schedule | None = None
         self._next_number = 0
+        self._sample: Sample | None = None
         self._frames_to_drop = 0
         self._stalled = False
         self._dead = False
@@ -164,9 +170,8 @@ class _Camera(ABC):
                 self._note("start failed")
                 raise HardwareFailed("the camera does not answer")
             self._dead = False
-            if zero_us is not None or self._zero_us is None:
-                self._zero_us = self._clock.now_us() if zero_us is None else zero_us
-                self._next_number = 0
+            if zero_us is not None or self._schedule is None:
+                self._count_from(self._clock.now_us() if zero_us is None else zero_us)
             self._note("start")
             self._begin(sink)
         self._wake.ring()
@@ -189,13 +194,17 @@ class _Camera(ABC):
                 self._note("force keyframe")
 
     def set_load(self, load: Load) -> None:
-        """Noted; this camera goes on as it is."""
+        """Rate, bitrate and with them the GOP, from the next keyframe on, and of every later run."""
         with self._lock:
             self._note(f"load {load.rate_hz} Hz, {load.bitrate_bps} bit/s")
+            self._load = load
+            if self._run is not None:
+                self._run.encoder.aim(load)
 
     def sampled(self) -> Sample | None:
-        """Nothing: this camera has no low-resolution stream."""
-        return None
+        """None of a clip: its pictures are encoded already."""
+        sample = self._sample
+        return sample if sample is not None and self._clock.now_us() - sample.at_us < SAMPLE_LASTS_US else None
 
     # -- faults ---------------------------------------------------------------------------------------------------
 
@@ -243,7 +252,6 @@ class _Camera(ABC):
             if run is None:
                 return NEVER_US
             numbers = self._due(run, now_us)
-            next_us = run.first_us + run.timestamp_us(self._next_number)
         for number in numbers:
             timestamp_us = run.timestamp_us(number)
             picture = run.encoder.capture(number, timestamp_us)
@@ -251,31 +259,38 @@ class _Camera(ABC):
                 run.deliver(picture, timestamp_us)
             elif not self._encoder_part.take(run, picture, timestamp_us):
                 self._note(f"skipped 1 from #{number}: the encoder is behind")
-        return next_us
+        with self._lock:
+            self._follow_rate(run)
+            return run.schedule.instant_us(self._next_number)
 
     # -- with the lock held ---------------------------------------------------------------------------------------
 
     @abstractmethod
     def _new_encoder(self) -> Encoder: ...
 
+    def _count_from(self, zero_us: int) -> None:
+        """Number 0 is at this time."""
+        self._schedule = Schedule(0, zero_us, self._load.rate_hz)
+        self._next_number = 0
+
     def _begin(self, sink: Sink) -> None:
         """A new run whose first frame is at the next capture instant that has not been and was not yet used."""
-        assert self._zero_us is not None
-        now_us = self._clock.now_us()
-        number = max(self._next_number, (now_us - self._zero_us) * self._rate_hz // 1_000_000)
-        while self._zero_us + instant_us(number, self._rate_hz) < now_us:
-            number += 1
-        first_us = self._zero_us + instant_us(number, self._rate_hz)
+        assert self._schedule is not None
+        number = max(self._next_number, self._schedule.following(self._clock.now_us()))
+        first_us = self._schedule.instant_us(number)
+        if self._schedule.rate_hz != self._load.rate_hz:
+            self._schedule = Schedule(number, first_us, self._load.rate_hz)
         self._next_number = number
         self._first_timestamp_us = first_us
-        self._run = _Run(
-            self._new_encoder(),
-            sink,
-            self._behaviour,
-            rate_hz=self._rate_hz,
-            first_number=number,
-            first_us=first_us,
-        )
+        self._sample = None
+        self._run = _Run(self._new_encoder(), sink, self._behaviour, Schedule(number, first_us, self._schedule.rate_hz))
+
+    def _follow_rate(self, run: _Run) -> None:
+        """The sensor's rate is that of the load in force: from the last instant on, the next are at the new distance."""
+        rate_hz = run.encoder.load.rate_hz
+        if rate_hz != run.schedule.rate_hz:
+            number = self._next_number - 1
+            run.schedule = self._schedule = Schedule(number, run.schedule.instant_us(number), rate_hz)
 
     def _begin_again(self, described: str, change: Callable[[], None]) -> None:
         """A camera that is not started only takes the change."""
@@ -288,8 +303,9 @@ class _Camera(ABC):
             self._begin(run.sink)
 
     def _due(self, run: _Run, now_us: int) -> list[int]:
+        self._follow_rate(run)
         due = []
-        while run.first_us + run.timestamp_us(self._next_number) <= now_us:
+        while run.schedule.instant_us(self._next_number) <= now_us:
             due.append(self._next_number)
             self._next_number += 1
         if self._stalled or self._dead:
@@ -319,13 +335,16 @@ class TwinCamera(_Camera):
         scene: "Scene",
         behaviour: Behaviour,
         profile: Profile = "baseline",
+        stamp: Stamp | None = None,
     ) -> None:
-        super().__init__(clock, rate_hz, behaviour)
+        super().__init__(clock, Load(rate_hz, bitrate_bps), behaviour)
         self.width = width
         self.height = height
-        self._bitrate_bps = bitrate_bps
+        self._scene_rate_hz = rate_hz
+        self._scene_zero_us = 0
         self._profile: Profile = profile
         self._scene = scene
+        self._stamp = stamp
 
     def restart(self, *, width: int | None = None, height: int | None = None, profile: Profile | None = None) -> None:
         """End the run and begin another, as it was or with changed parameter sets, for the same sink."""
@@ -342,15 +361,34 @@ class TwinCamera(_Camera):
             )
         self._wake.ring()
 
+    def _count_from(self, zero_us: int) -> None:
+        super()._count_from(zero_us)
+        self._scene_zero_us = zero_us
+
     def _new_encoder(self) -> Encoder:
+        zero_us = self._first_timestamp_us
         return X264(
-            self._scene,
+            lambda number, timestamp_us: self._see(number, zero_us + timestamp_us),
             width=self.width,
             height=self.height,
-            rate_hz=self._rate_hz,
-            bitrate_bps=self._bitrate_bps,
+            load=self._load,
             profile=self._profile,
         )
+
+    def _see(self, number: int, at_us: int) -> "Picture":
+        """The picture of an instant: of the scene at that time, with the instant's number, sampled and then stamped."""
+        from hw_sim import pattern
+
+        shown = ((at_us - self._scene_zero_us) * self._scene_rate_hz + 500_000) // 1_000_000
+        picture = self._scene.picture(shown)
+        if shown != number:
+            pattern.stamp(picture, number)
+        luma = picture.reshape(-1).data[: self.width * self.height]
+        if self._sample is None or at_us - self._sample.at_us >= SAMPLE_EVERY_US:
+            self._sample = Sample(*shrunk(luma, self.width, self.width, self.height), at_us=at_us)
+        if self._stamp is not None:
+            self._stamp.burn(luma, self.width, at_us)
+        return picture
 
 
 class PreEncodedCamera(_Camera):
@@ -364,8 +402,13 @@ class PreEncodedCamera(_Camera):
         self, clock: Clock, *, clip: Sequence[EncodedFrame], rate_hz: int, behaviour: Behaviour = "v4l2"
     ) -> None:
         assert clip[0].keyframe, "a clip begins with a keyframe"
-        super().__init__(clock, rate_hz, behaviour)
+        super().__init__(clock, Load(rate_hz, 0), behaviour)
         self._clip = clip
+
+    def set_load(self, load: Load) -> None:
+        """Only noted."""
+        with self._lock:
+            self._note(f"load {load.rate_hz} Hz, {load.bitrate_bps} bit/s: a clip stays as it was made")
 
     def restart(self, clip: Sequence[EncodedFrame] | None = None) -> None:
         """End the run and begin another for the same sink, from the start of the clip or with another one."""
@@ -378,4 +421,4 @@ class PreEncodedCamera(_Camera):
         self._wake.ring()
 
     def _new_encoder(self) -> Encoder:
-        return Replay(self._clip, with_packets=self._behaviour == "libav")
+        return Replay(self._clip, with_packets=self._behaviour == "libav", load=self._load)

@@ -4,17 +4,20 @@ Both give Annex B access units with parameter sets on every keyframe, a keyframe
 numpy are imported by what encodes, not by this module.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from fractions import Fraction
 from typing import TYPE_CHECKING, Literal, Protocol
 
 import msgspec
 
+from device.hardware import Load
 from device.media.sink import EncodedPacket
+from hw_sim.schedule import instant_us
 
 if TYPE_CHECKING:
     import av
 
+    from hw_sim.pattern import Picture
     from hw_sim.scenes import Scene
 
 Profile = Literal["baseline", "main"]
@@ -37,7 +40,12 @@ class Unit(msgspec.Struct, frozen=True):
 
 
 class Encoder(Protocol):
-    """One run's way from a capture instant to an access unit, in two steps that may be on two threads."""
+    """One run's way from a capture instant to an access unit, in two steps that may be on two threads. `load` is the one in
+    force; the one aimed at takes its place at a keyframe."""
+
+    load: Load
+
+    def aim(self, load: Load) -> None: ...
 
     def capture(self, number: int, timestamp_us: int) -> "av.VideoFrame | None": ...
 
@@ -45,23 +53,26 @@ class Encoder(Protocol):
 
 
 class X264:
-    """libx264 as a hardware encoder would behave: no B-frames, no scene cuts, a keyframe a second, no look-ahead."""
+    """libx264 as a hardware encoder would behave: no B-frames, no scene cuts, a keyframe a second, no look-ahead.
+    `picture`: what the camera sees at an instant of this number and timestamp."""
 
     def __init__(
-        self, scene: "Scene", *, width: int, height: int, rate_hz: int, bitrate_bps: int, profile: Profile
+        self, picture: "Callable[[int, int], Picture]", *, width: int, height: int, load: Load, profile: Profile
     ) -> None:
         import av
 
-        self._scene = scene
-        self._picture = av.VideoFrame.from_ndarray
+        self.load = load
+        self._aimed = load
+        self._since_keyframe = load.rate_hz
+        self._picture = picture
+        self._frame = av.VideoFrame.from_ndarray
         codec = av.CodecContext.create("libx264", "w")
         codec.width, codec.height, codec.pix_fmt = width, height, "yuv420p"
         codec.time_base = Fraction(1, 1_000_000)
-        codec.framerate = Fraction(rate_hz)
-        codec.bit_rate = bitrate_bps
+        codec.framerate = Fraction(load.rate_hz)
+        codec.bit_rate = load.bitrate_bps
         own = {
-            "keyint": rate_hz,
-            "min-keyint": rate_hz,
+            "keyint": "infinite",  # each keyframe is asked for: their distance follows the rate
             "scenecut": 0,
             "bframes": 0,
             "open-gop": 0,  # with no B-frames either, a picture asked to be of type I is an IDR: anyone can begin there
@@ -69,38 +80,50 @@ class X264:
             "annexb": 1,
             "threads": 1,
             "cabac": 1 if profile == "main" else 0,
-            "vbv-maxrate": bitrate_bps // 1000,
-            "vbv-bufsize": bitrate_bps // 1000,
         }
         codec.options = {
             "preset": "ultrafast",
             "tune": "zerolatency",
+            "maxrate": str(load.bitrate_bps),
+            "bufsize": str(load.bitrate_bps),
             "x264-params": ":".join(f"{name}={value}" for name, value in own.items()),
         }
         self._codec = codec
 
+    def aim(self, load: Load) -> None:
+        self._aimed = load
+
     def capture(self, number: int, timestamp_us: int) -> "av.VideoFrame":
-        picture = self._picture(self._scene.picture(number), format="yuv420p")
-        picture.pts = timestamp_us
-        return picture
+        frame = self._frame(self._picture(number, timestamp_us), format="yuv420p")
+        frame.pts = timestamp_us
+        return frame
 
     def encode(self, picture: "av.VideoFrame | None", keyframe: bool) -> Unit:
         from av.video.frame import PictureType
 
         assert picture is not None
-        picture.pict_type = PictureType.I if keyframe else PictureType.NONE
+        begins = keyframe or self._since_keyframe >= self.load.rate_hz
+        if begins:
+            self._since_keyframe, self.load = 0, self._aimed
+            self._codec.bit_rate = self.load.bitrate_bps
+        self._since_keyframe += 1
+        picture.pict_type = PictureType.I if begins else PictureType.NONE
         packets = self._codec.encode(picture)
         assert len(packets) == 1, "without look-ahead one picture gives one packet"
         return Unit(bytes(packets[0]), packets[0].is_keyframe, packets[0])
 
 
 class Replay:
-    """The frames of a clip in turn, round and round. A keyframe asked for is the clip's next one."""
+    """The frames of a clip in turn, round and round. A keyframe asked for is the clip's next one. Whatever is aimed at, a
+    clip stays as it was made."""
 
-    def __init__(self, clip: Sequence[EncodedFrame], with_packets: bool) -> None:
+    def __init__(self, clip: Sequence[EncodedFrame], with_packets: bool, load: Load) -> None:
+        self.load = load
         self._clip = clip
         self._with_packets = with_packets
         self._next = 0
+
+    def aim(self, load: Load) -> None: ...
 
     def capture(self, number: int, timestamp_us: int) -> None:  # noqa: ARG002 - a clip has its pictures already
         return None
@@ -117,7 +140,13 @@ def encode_clip(
     seconds: int, *, width: int, height: int, rate_hz: int, bitrate_bps: int, scene: "Scene"
 ) -> list[EncodedFrame]:
     """Whole GOPs of a scene from its number 0 on, for a `PreEncodedCamera`."""
-    encoder = X264(scene, width=width, height=height, rate_hz=rate_hz, bitrate_bps=bitrate_bps, profile="baseline")
+    encoder = X264(
+        lambda number, _: scene.picture(number),
+        width=width,
+        height=height,
+        load=Load(rate_hz, bitrate_bps),
+        profile="baseline",
+    )
     clip = []
     for number in range(seconds * rate_hz):
         at_offset_us = instant_us(number, rate_hz)
@@ -132,8 +161,3 @@ def _packet(frame: EncodedFrame) -> EncodedPacket:
     packet = av.Packet(frame.data)
     packet.is_keyframe = frame.keyframe
     return packet
-
-
-def instant_us(index: int, rate_hz: int) -> int:
-    """When the frame of this index is captured, in µs since the frame of index 0, to the nearest."""
-    return (index * 2_000_000 + rate_hz) // (2 * rate_hz)

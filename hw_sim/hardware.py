@@ -69,7 +69,7 @@ class TwinHardware:
         self.the_microphone: TwinMicrophone | None = None
         self.the_disk: Disk
 
-    def camera(self, settings: Camera, stamp: Stamp | None) -> AnyCamera:  # noqa: ARG002 - not drawn yet
+    def camera(self, settings: Camera, stamp: Stamp | None) -> AnyCamera:
         if self._make_camera is not None:
             self.the_camera = self._make_camera(settings)
             return self.the_camera
@@ -84,6 +84,7 @@ class TwinHardware:
             bitrate_bps=settings.bitrate_bps,
             scene=scene,
             behaviour=self._behaviour,
+            stamp=stamp,
         )
         return self.the_camera
 
