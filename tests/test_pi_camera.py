@@ -1,0 +1,266 @@
+"""What can be shown of the Pi's camera without picamera2: the choice of the encoder, the dating of pictures, GOPs, the cap on
+exposure, and what a start says where there is no camera stack. The rest is the camera's lane.
+"""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from device.clock import BootClock, Latch, suspended_us, within
+from device.errors import HardwareFailed
+from device.hardware import Load
+from device.media.frames import CaptureFlags
+from device.media.luma import shrunk
+from device.media.ring import Ring
+from device.media.sink import EncoderSink
+from device.pi import machine
+from device.pi.camera import PiCamera
+from device.pi.dating import Dating
+from device.pi.exposure import capped
+from device.pi.gop import Gop
+from device.pi.machine import encoder_kind
+from device.tables import Camera
+from hw_sim.clock import VirtualClock
+
+START_US = 5_000_000
+PERIOD_US = 33_333
+
+
+# -- which encoder ----------------------------------------------------------------------------------------------------
+
+
+def board(root: Path, *, model: str = "", codec: str = "", node: bool = False) -> Path:
+    """What the kernel of a board says, under a folder."""
+    for path, text in ((machine.MODEL, f"{model}\0" if model else ""), (machine.CODEC_SYSFS, f"{codec}\n")):
+        if text.strip():
+            (root / path).parent.mkdir(parents=True)
+            (root / path).write_text(text)
+    if node:
+        (root / "dev").mkdir()
+        (root / machine.CODEC_NODE).touch()
+    return root
+
+
+@pytest.mark.parametrize("model", ["Raspberry Pi Zero 2 W Rev 1.0", "Raspberry Pi 4 Model B Rev 1.4"])
+def test_a_board_with_the_codec_uses_it(tmp_path: Path, model: str) -> None:
+    assert encoder_kind(board(tmp_path, model=model, codec="bcm2835-codec-encode", node=True)) == "v4l2"
+
+
+@pytest.mark.parametrize(
+    "model", ["Raspberry Pi 5 Model B Rev 1.0", "Raspberry Pi 500 Rev 1.0", "Compute Module 5", ""]
+)
+def test_a_board_without_the_codec_uses_libx264(tmp_path: Path, model: str) -> None:
+    assert encoder_kind(board(tmp_path, model=model)) == "libav"
+
+
+def test_another_device_with_the_codecs_number_is_not_the_codec(tmp_path: Path) -> None:
+    pi_5 = board(tmp_path, model="Raspberry Pi 5 Model B Rev 1.0", codec="pispbe-output0", node=True)
+    assert encoder_kind(pi_5) == "libav"
+
+
+def test_hazard_7_a_sandbox_that_hides_the_codec_is_told_and_never_taken_for_another_board(tmp_path: Path) -> None:
+    hidden = board(tmp_path, model="Raspberry Pi Zero 2 W Rev 1.0", codec="bcm2835-codec-encode", node=False)
+    with pytest.raises(HardwareFailed, match=r"bcm2835-codec-encode, and /dev/video11 can't be opened"):
+        encoder_kind(hidden)
+
+
+@pytest.mark.parametrize(
+    "model", ["Raspberry Pi Zero 2 W Rev 1.0", "Raspberry Pi 400 Rev 1.0", "Raspberry Pi 3 Model B+"]
+)
+def test_a_board_that_should_have_the_codec_and_has_not_is_told(tmp_path: Path, model: str) -> None:
+    with pytest.raises(HardwareFailed, match=r"load the module bcm2835-codec"):
+        encoder_kind(board(tmp_path, model=model))
+
+
+# -- when a picture was taken -----------------------------------------------------------------------------------------
+
+
+def dating(slept_us: int = 0) -> tuple[VirtualClock, Dating]:
+    clock = VirtualClock("boot", START_US)
+    return clock, Dating(clock, PERIOD_US, lambda: slept_us)
+
+
+def test_frames_are_dated_from_the_first_ones_sensor_time() -> None:
+    clock, dates = dating()
+    assert dates.zero_us == START_US
+    clock.move_to(START_US + 400_000)
+    assert dates.of_frame(0, START_US + 300_000) == START_US + 300_000
+    assert dates.of_frame(33_000, START_US + 300_000) == START_US + 333_000
+    assert (dates.zero_us, dates.mended) == (START_US + 300_000, 0)
+
+
+@pytest.mark.parametrize("stamped_us", [START_US + 300_000, START_US + 300_000 - 7_000_000], ids=["boot", "monotonic"])
+def test_a_sensor_may_stamp_with_either_clock_of_a_machine_that_slept(stamped_us: int) -> None:
+    clock, dates = dating(slept_us=7_000_000)
+    clock.move_to(START_US + 400_000)
+    assert dates.of_sensor(stamped_us) == START_US + 300_000
+
+
+def test_a_far_future_frame_is_bounded_and_the_ring_takes_those_after_it() -> None:
+    clock, dates = dating()
+    ring = Ring(60_000_000, 1 << 20, CaptureFlags(zone="street"), lambda: None)
+    sink = EncoderSink(ring, lambda: dates.zero_us)
+    first_us = START_US + 10_000
+    for index, timestamp_us in enumerate([0, 33_000, 1 << 50, 99_000, 132_000]):
+        clock.move_to(first_us + index * 33_000 + 20_000)
+        at_us = dates.of_frame(timestamp_us, first_us)
+        sink.outputframe(b"picture", index == 0, at_us - dates.zero_us)
+    assert dates.mended == 1
+    assert ring.refused_frames == 0
+    assert ring.newest_video_us == first_us + 132_000
+
+
+def test_a_frame_from_before_the_start_is_put_after_the_one_before() -> None:
+    clock, dates = dating()
+    clock.move_to(START_US + 200_000)
+    assert dates.of_frame(0, START_US + 100_000) == START_US + 100_000
+    assert dates.of_frame(-5_000_000, START_US + 100_000) == START_US + 100_000 + PERIOD_US
+    assert dates.mended == 1
+
+
+@pytest.mark.parametrize("first_sensor_us", [1 << 55, 0, -1], ids=["far future", "zero", "negative"])
+def test_a_first_sensor_time_out_of_the_run_is_bounded_by_it(first_sensor_us: int) -> None:
+    clock, dates = dating()
+    clock.move_to(START_US + 200_000)
+    assert START_US <= dates.of_frame(0, first_sensor_us) <= clock.now_us()
+    assert dates.zero_us == dates.of_frame(0, first_sensor_us)
+
+
+def test_how_long_this_machine_slept_is_never_negative() -> None:
+    assert suspended_us() >= 0
+
+
+# -- groups of pictures -----------------------------------------------------------------------------------------------
+
+
+def keyframes(gop: Gop, times: list[int]) -> list[int]:
+    return [index for index, at_us in enumerate(times) if gop.begins(at_us, asked=False)]
+
+
+def test_a_group_is_a_second_to_the_nearest_picture_whatever_the_rate() -> None:
+    assert keyframes(Gop(Load(30, 1)), [n * 33_332 for n in range(91)]) == [0, 30, 60, 90]
+    assert keyframes(Gop(Load(30, 1)), [n * 33_367 for n in range(91)]) == [0, 30, 60, 90]
+    assert keyframes(Gop(Load(7, 1)), [n * 142_857 for n in range(22)]) == [0, 7, 14, 21]
+
+
+def test_a_group_is_a_second_though_pictures_are_missing() -> None:
+    assert keyframes(Gop(Load(30, 1)), [n * 33_333 for n in range(0, 91, 2)]) == [0, 15, 30, 45]
+
+
+def test_a_time_that_goes_back_begins_a_group() -> None:
+    assert keyframes(Gop(Load(30, 1)), [0, 33_333, -5]) == [0, 2]
+
+
+def test_a_load_is_in_force_from_the_keyframe_on() -> None:
+    gop = Gop(Load(30, 8))
+    assert gop.begins(0, asked=False)
+    gop.aim(Load(15, 4))
+    assert not gop.begins(500_000, asked=False)
+    assert gop.load == Load(30, 8)
+    assert gop.begins(600_000, asked=True)
+    assert gop.load == Load(15, 4)
+
+
+def test_an_encoder_that_counts_is_told_after_a_keyframe_and_once() -> None:
+    gop = Gop(Load(30, 8))
+    gop.came(0)
+    gop.aim(Load(15, 4))
+    assert gop.take_new() is None
+    gop.came(1_000_000)
+    assert gop.take_new() == Load(15, 4)
+    assert gop.take_new() is None
+
+
+def test_a_keyframe_that_is_overdue_is_asked_for_once_in_so_long() -> None:
+    gop = Gop(Load(30, 8))
+    gop.came(1_000_000)
+    asked = [at_us for at_us in range(1_000_000, 5_000_000, 100_000) if gop.overdue(at_us)]
+    assert asked == [2_700_000, 4_400_000]
+
+
+# -- exposure ---------------------------------------------------------------------------------------------------------
+
+
+def test_exposure_is_capped_in_both_forms_of_a_tuning_and_nothing_else_is_changed() -> None:
+    def tables(most_us: int) -> dict[str, object]:
+        return {"speed": 0.2, "exposure_modes": {"short": {"shutter": [100, min(60_000, most_us)], "gain": [1.0, 8.0]}}}
+
+    def tuning(most_us: int) -> dict[str, object]:
+        flat, channels = {"rpi.agc": tables(most_us)}, {"rpi.agc": {"channels": [tables(most_us)], "base": 1}}
+        return {"version": 2.0, "algorithms": [{"rpi.noise": {"slope": 3}}, flat, channels]}
+
+    before = tuning(60_000)
+    assert capped(before, 20_000) == tuning(20_000)
+    assert before == tuning(60_000)
+    assert capped({"version": 2.0}, 20_000) == {"version": 2.0, "algorithms": []}
+
+
+# -- a small picture --------------------------------------------------------------------------------------------------
+
+
+def test_a_small_picture_is_every_nth_pixel_without_the_padding() -> None:
+    width, height, stride = 320, 4, 384
+    rows = [bytes((row * 50 + column) % 200 for column in range(width)) for row in range(height)]
+    padded = b"".join(row + b"\xff" * (stride - width) for row in rows)
+    assert shrunk(memoryview(padded), stride, width, height) == (160, 2, rows[0][::2] + rows[2][::2])
+
+
+@pytest.mark.parametrize(
+    ("size", "small"), [((1920, 1080), (160, 90)), ((160, 90), (160, 90)), ((1366, 768), (152, 86))]
+)
+def test_a_small_picture_is_at_most_so_wide(size: tuple[int, int], small: tuple[int, int]) -> None:
+    width, height = size
+    given = shrunk(memoryview(bytes(width * height)), width, width, height)
+    assert (given[0], given[1], len(given[2])) == (*small, small[0] * small[1])
+
+
+# -- a start without the stack ----------------------------------------------------------------------------------------
+
+
+def test_a_machine_without_picamera2_is_told_and_may_be_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "device.pi.session", None)
+    camera = PiCamera(Camera(), None, BootClock())
+    ring = Ring(1_000_000, 1 << 20, CaptureFlags(zone="street"), lambda: None)
+    for _ in range(2):
+        with pytest.raises(HardwareFailed, match=r"picamera2 can't be used: .*; install python3-picamera2"):
+            camera.start(EncoderSink(ring, camera.first_timestamp_us))
+    camera.force_keyframe()
+    camera.set_load(Load(15, 1_000_000))
+    assert camera.sampled() is None
+    camera.stop()
+
+
+def test_the_pis_camera_is_lean_until_it_is_started() -> None:
+    program = (
+        "import sys, device.pi.camera; print(*({'picamera2', 'libcamera', 'numpy', 'av', 'cv2'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == []
+
+
+# -- work that may hang -------------------------------------------------------------------------------------------------
+
+
+def test_work_within_a_limit_gives_what_it_gives_or_raises_what_it_raises() -> None:
+    assert within(10, "sum", lambda: 1 + 1) == 2
+    with pytest.raises(HardwareFailed, match="no camera"):
+        within(10, "start", _fail)
+
+
+def test_work_that_hangs_is_left_to_itself() -> None:
+    may_go, gone = Latch(), Latch()
+
+    def hang() -> None:
+        may_go.wait(30)
+        gone.set()
+
+    with pytest.raises(TimeoutError, match=r"stop has not come back within 0\.05 s"):
+        within(0.05, "stop", hang)
+    may_go.set()
+    assert gone.wait(10)
+
+
+def _fail() -> None:
+    raise HardwareFailed("no camera")
