@@ -163,6 +163,15 @@ def test_a_load_is_in_force_from_the_keyframe_on() -> None:
     assert gop.load == Load(15, 4)
 
 
+def test_while_the_rate_rises_pictures_may_come_at_the_old_one_until_the_next_keyframe() -> None:
+    gop = Gop(Load(15, 4))
+    gop.aim(Load(30, 8))
+    assert gop.begins(0, asked=False)
+    assert (gop.load.rate_hz, gop.slowest_hz) == (30, 15)
+    assert gop.begins(1_000_000, asked=False)
+    assert gop.slowest_hz == 30
+
+
 def test_an_encoder_that_counts_is_told_after_a_keyframe_and_once() -> None:
     gop = Gop(Load(30, 8))
     gop.came(0)

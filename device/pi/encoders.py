@@ -46,9 +46,8 @@ class LibavEncoder(LibavH264Encoder):  # type: ignore[misc]
         self._gop = Gop(load)
 
     @property
-    def load(self) -> Load:
-        """The one in force."""
-        return self._gop.load
+    def gop(self) -> Gop:
+        return self._gop
 
     def aim(self, load: Load) -> None:
         """From the next keyframe on."""
@@ -96,9 +95,8 @@ class V4l2Encoder(H264Encoder):  # type: ignore[misc]
         self._gop = Gop(load)
 
     @property
-    def load(self) -> Load:
-        """The one in force."""
-        return self._gop.load
+    def gop(self) -> Gop:
+        return self._gop
 
     def aim(self, load: Load) -> None:
         """From the next keyframe on."""

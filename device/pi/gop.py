@@ -10,12 +10,14 @@ SECOND_US = 1_000_000
 
 
 class Gop:
-    """`load` is the one in force; the one aimed at takes its place at a keyframe."""
+    """`load` is the one in force; the one aimed at takes its place at a keyframe. `slowest_hz`: the lowest rate that pictures
+    may have come at since that keyframe, because the sensor follows some pictures later."""
 
     def __init__(self, load: Load) -> None:
         self.load = load
         self._aimed = load
         self._ready = load
+        self.slowest_hz = load.rate_hz
         self._keyframe_us: int | None = None
         self._asked_us = 0
 
@@ -30,7 +32,8 @@ class Gop:
         within = self._keyframe_us is not None and 0 <= at_us - self._keyframe_us < SECOND_US - half_period_us
         if within and not asked:
             return False
-        self._keyframe_us, self.load = at_us, self._aimed
+        self._keyframe_us = at_us
+        self._take(self._aimed)
         return True
 
     # -- an encoder that counts for itself --------------------------------------------------------------------------
@@ -38,12 +41,13 @@ class Gop:
     def came(self, at_us: int) -> None:
         """A keyframe came out of the encoder."""
         self._keyframe_us, self._ready = at_us, self._aimed
+        self.slowest_hz = self.load.rate_hz
 
     def take_new(self) -> Load | None:
         """A load that is to be set now, because a keyframe has come since it was aimed at."""
         if self._ready == self.load:
             return None
-        self.load = self._ready
+        self._take(self._ready)
         return self.load
 
     def overdue(self, at_us: int) -> bool:
@@ -55,3 +59,7 @@ class Gop:
             return False
         self._asked_us = at_us
         return True
+
+    def _take(self, load: Load) -> None:
+        self.slowest_hz = min(self.load.rate_hz, load.rate_hz)
+        self.load = load

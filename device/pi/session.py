@@ -170,8 +170,8 @@ class Session:
                 with MappedArray(request, "main", reshape=False) as mapped:
                     self._see(mapped.array.data.cast("B"), at_us, due)
         except Exception:  # the border to picamera2, whose thread would end without a word
-            log.critical("pictures are encoded from here on as they come, without a stamp or a sample", exc_info=True)
-            self._camera.post_callback = None
+            log.critical("pictures are encoded from here on as they come, without a stamp", exc_info=True)
+            self._stamp = None
 
     def _see(self, picture: memoryview, at_us: int, due: bool) -> None:
         """A sample of what the lens sees, and then the stamp."""
@@ -184,10 +184,11 @@ class Session:
 
     def _follow_rate(self) -> None:
         """The sensor's rate is that of the load in force: it changes with the keyframe."""
-        rate_hz = self.encoder.load.rate_hz
+        gop = self.encoder.gop
+        rate_hz = gop.load.rate_hz
+        self._dating.period_us = _period_us(gop.slowest_hz)
         if rate_hz != self._rate_hz:
             self._rate_hz = rate_hz
-            self._dating.period_us = _period_us(rate_hz)
             self._camera.set_controls({"FrameDurationLimits": (_period_us(rate_hz),) * 2})
 
 

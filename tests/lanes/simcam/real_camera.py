@@ -280,7 +280,7 @@ def test_the_hardware_encoder_is_asked_for_bitrate_and_period_at_the_next_keyfra
     encoder._encode("main", None)
     s_ctrl, bitrate, i_period = 0xC008561C, 0x9909CF, 0x990A66
     assert asked == [(s_ctrl, bitrate, 2_000_000), (s_ctrl, i_period, 15)]
-    assert encoder.load == Load(15, 2_000_000)
+    assert encoder.gop.load == Load(15, 2_000_000)
 
 
 def test_a_control_that_the_hardware_encoder_refuses_costs_the_control_and_no_picture(
