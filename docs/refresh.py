@@ -298,6 +298,8 @@ CONFIGURATION: Mapping[str, tuple[str, str]] = {
     "camera.height": ("pixels", "of the picture"),
     "camera.rate_hz": ("Hz", "pictures a second"),
     "camera.bitrate_bps": ("bit/s", "what the encoder aims at"),
+    "camera.longest_exposure_us": ("µs", "of one picture, so that what moves stays sharp; the rate limits it further"),
+    "camera.exposure": ("", "in poor light: `short` gain before time, `normal` time before gain"),
     "microphone.enabled": ("–", "whether there is a sound track"),
     "microphone.device": (
         "–",

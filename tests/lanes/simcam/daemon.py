@@ -14,6 +14,7 @@ from pathlib import Path
 from gpiozero.pins.mock import MockFactory
 
 from device.clock import NEVER_US, Clock, Part, Wake, hold_signals
+from device.config import read_configuration
 from device.daemon import STOP_SIGNALS, run_daemon
 from device.pi.hardware import PiHardware
 from device.tables import Wiring
@@ -73,24 +74,24 @@ class Officer:
 class LaneHardware(PiHardware):
     """A Pi whose pins are mock ones, with an officer."""
 
-    def __init__(self) -> None:
+    def __init__(self, wiring: Wiring) -> None:
         super().__init__()
         self._factory = MockFactory()
+        self._wake = Wake()
+        self._thumb = Thumb(self._factory, wiring, self.clock, self._wake)
 
     def pin_factory(self) -> MockFactory:
         return self._factory
 
     def parts(self) -> Sequence[tuple[Part, Wake]]:
-        wake = Wake()
-        thumb = Thumb(self._factory, Wiring(), self.clock, wake)
-        return [(thumb, wake), (Officer(thumb, self.clock), Wake())]
+        return [(self._thumb, self._wake), (Officer(self._thumb, self.clock), Wake())]
 
 
 def main(root: Path) -> int:
     hold_signals(STOP_SIGNALS)  # before there is another thread: one that does not hold them would end the process
     simcam.install()
     bench: Bench = make_bench(root, audio=False, camera=CAMERA, ring_mib=8)
-    return run_daemon(bench.config, LaneHardware())
+    return run_daemon(bench.config, LaneHardware(read_configuration(bench.config).tables.wiring))
 
 
 if __name__ == "__main__":
