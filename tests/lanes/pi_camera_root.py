@@ -46,6 +46,7 @@ class CameraRoot:
         pin.write_text(BACKPORT, "ascii")
         sources = [f"deb {_archive()} {suite} main" for suite in (SUITE, f"{SUITE}-backports")]
         _run(
+            *("unshare", "--mount"),  # what it mounts to install goes with it, however it ends
             *("mmdebstrap", "--quiet", "--mode=root", "--variant=apt", f"--include={','.join(PACKAGES)}"),
             f"--setup-hook=copy-in {pin} /etc/apt/preferences.d",
             *(SUITE, str(self.folder), *sources),
@@ -123,4 +124,4 @@ def _run(*command: str) -> str:
 
 
 def _named(command: Sequence[str]) -> str:
-    return " ".join(command[:2])
+    return " ".join(command[:4])

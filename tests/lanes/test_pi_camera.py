@@ -14,7 +14,7 @@ from tests.benches import recordings, segments_of, verified
 from tests.conftest import _want
 from tests.lanes.pi_camera_root import OUT_THERE, PYTHON, CameraRoot
 
-pytestmark = [pytest.mark.lane, pytest.mark.tools("mmdebstrap", "systemd-nspawn", "apt-get")]
+pytestmark = [pytest.mark.lane, pytest.mark.tools("unshare", "mmdebstrap", "systemd-nspawn", "apt-get")]
 
 
 @pytest.fixture(scope="module")
