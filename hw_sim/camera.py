@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Literal, Protocol
 from device.clock import NEVER_US, Clock, Part, Wake
 from device.errors import HardwareFailed, HardwareHung
 from device.hardware import Load, Sample, Stamp
-from device.media.luma import shrunk
+from device.media.luma import EVERY_US, LASTS_US, shrunk
 from device.media.sink import EncodedPacket
 from hw_sim.encoders import X264, EncodedFrame, Encoder, Profile, Replay, Unit
 from hw_sim.schedule import Schedule
@@ -41,9 +41,6 @@ MOST_FRAMES_BEHIND = 2
 
 ENCODER_QUEUE_FRAMES = 4
 """Pictures that may wait for the encoder part; a picture that finds no place never comes."""
-
-SAMPLE_EVERY_US = 500_000
-SAMPLE_LASTS_US = 2_000_000
 
 _USED_AGAIN = b"\xa5"
 
@@ -162,7 +159,9 @@ class _Camera(ABC):
     def period_us(self) -> int:
         """Of the run's frames; the longer one while the rate changes."""
         run = self._run
-        return 1_000_000 // (self._load.rate_hz if run is None else min(run.schedule.rate_hz, run.encoder.load.rate_hz))
+        return 1_000_000 // min(
+            [self._load.rate_hz] if run is None else [run.schedule.rate_hz, run.encoder.load.rate_hz]
+        )
 
     # -- the port that the daemon drives --------------------------------------------------------------------------
 
@@ -209,7 +208,7 @@ class _Camera(ABC):
     def sampled(self) -> Sample | None:
         """None of a clip: its pictures are encoded already."""
         sample = self._sample
-        return sample if sample is not None and self._clock.now_us() - sample.at_us < SAMPLE_LASTS_US else None
+        return sample if sample is not None and self._clock.now_us() - sample.at_us < LASTS_US else None
 
     # -- faults ---------------------------------------------------------------------------------------------------
 
@@ -345,6 +344,7 @@ class TwinCamera(_Camera):
         super().__init__(clock, Load(rate_hz, bitrate_bps), behaviour)
         self.width = width
         self.height = height
+        self._most_bps = bitrate_bps
         self._scene_rate_hz = rate_hz
         self._scene_zero_us = 0
         self._profile: Profile = profile
@@ -377,6 +377,7 @@ class TwinCamera(_Camera):
             width=self.width,
             height=self.height,
             load=self._load,
+            most_bps=self._most_bps,
             profile=self._profile,
         )
 
@@ -389,7 +390,7 @@ class TwinCamera(_Camera):
         if shown != number:
             pattern.stamp(picture, number)
         luma = picture.reshape(-1).data[: self.width * self.height]
-        if self._sample is None or at_us - self._sample.at_us >= SAMPLE_EVERY_US:
+        if self._sample is None or at_us - self._sample.at_us >= EVERY_US:
             self._sample = Sample(*shrunk(luma, self.width, self.width, self.height), at_us=at_us)
         if self._stamp is not None:
             self._stamp.burn(luma, self.width, at_us)

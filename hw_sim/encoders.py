@@ -54,14 +54,24 @@ class Encoder(Protocol):
 
 class X264:
     """libx264 as a hardware encoder would behave: no B-frames, no scene cuts, a keyframe a second, no look-ahead.
-    `picture`: what the camera sees at an instant of this number and timestamp."""
+    `picture`: what the camera sees at an instant of this number and timestamp. A picture never gets more than its share of
+    `most_bps`."""
 
     def __init__(
-        self, picture: "Callable[[int, int], Picture]", *, width: int, height: int, load: Load, profile: Profile
+        self,
+        picture: "Callable[[int, int], Picture]",
+        *,
+        width: int,
+        height: int,
+        load: Load,
+        most_bps: int,
+        profile: Profile,
     ) -> None:
         import av
 
         self.load = load
+        self._nominal_hz = load.rate_hz
+        self._most_bps = max(most_bps, load.bitrate_bps)
         self._aimed = load
         self._since_keyframe = load.rate_hz
         self._picture = picture
@@ -84,8 +94,8 @@ class X264:
         codec.options = {
             "preset": "ultrafast",
             "tune": "zerolatency",
-            "maxrate": str(load.bitrate_bps),
-            "bufsize": str(load.bitrate_bps),
+            "maxrate": str(self._most_bps),
+            "bufsize": str(self._most_bps),
             "x264-params": ":".join(f"{name}={value}" for name, value in own.items()),
         }
         self._codec = codec
@@ -105,7 +115,10 @@ class X264:
         begins = keyframe or self._since_keyframe >= self.load.rate_hz
         if begins:
             self._since_keyframe, self.load = 0, self._aimed
-            self._codec.bit_rate = self.load.bitrate_bps
+            shared_bps = (
+                self.load.bitrate_bps * self._nominal_hz // self.load.rate_hz
+            )  # x264 goes by the rate at its start
+            self._codec.bit_rate = min(shared_bps, self._most_bps)
         self._since_keyframe += 1
         picture.pict_type = PictureType.I if begins else PictureType.NONE
         packets = self._codec.encode(picture)
@@ -145,6 +158,7 @@ def encode_clip(
         width=width,
         height=height,
         load=Load(rate_hz, bitrate_bps),
+        most_bps=bitrate_bps,
         profile="baseline",
     )
     clip = []

@@ -2,6 +2,10 @@
 
 WIDEST = 160
 """A small picture has at most so many columns."""
+EVERY_US = 500_000
+"""How often a camera makes one."""
+LASTS_US = 2_000_000
+"""An older one is of what the camera saw once: nobody is given it."""
 
 
 def shrunk(luma: memoryview, stride: int, width: int, height: int) -> tuple[int, int, bytes]:

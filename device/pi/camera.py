@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from device.clock import Clock, within
 from device.errors import HardwareFailed, HardwareHung
 from device.hardware import Load, Sample, Stamp
+from device.media.luma import LASTS_US
 from device.media.sink import EncoderSink
 from device.pi.dating import Dating
 from device.pi.machine import encoder_kind
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 START_LIMIT_S = 15.0
 """Imports and the sensor's first start on a Zero 2 W take several seconds."""
 STOP_LIMIT_S = 3.0
-SAMPLE_LASTS_US = 2_000_000
 
 
 class PiCamera:
@@ -91,7 +91,7 @@ class PiCamera:
     def sampled(self) -> Sample | None:
         session = self._session
         sample = None if session is None else session.sample
-        return sample if sample is not None and self._clock.now_us() - sample.at_us < SAMPLE_LASTS_US else None
+        return sample if sample is not None and self._clock.now_us() - sample.at_us < LASTS_US else None
 
     def _open(self, sink: EncoderSink) -> "Session":
         kind = encoder_kind()

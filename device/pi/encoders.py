@@ -43,6 +43,7 @@ class LibavEncoder(LibavH264Encoder):  # type: ignore[misc]
         self._key_frames_generated: int = 0
         self.threads = min(MOST_THREADS, os.cpu_count() or 1)
         self._most_bps = max(most_bps, load.bitrate_bps)
+        self._nominal_hz = load.rate_hz
         self._gop = Gop(load)
 
     @property
@@ -75,13 +76,17 @@ class LibavEncoder(LibavH264Encoder):  # type: ignore[misc]
         self._key_frames_generated = self._key_frames_requested
         keyframe = self._gop.begins(at_us, asked)
         if keyframe:
-            self._stream.codec_context.bit_rate = self._gop.load.bitrate_bps
+            self._stream.codec_context.bit_rate = self._scaled_bps(self._gop.load)
         with MappedArray(request, stream) as mapped:
             picture = av.VideoFrame.from_numpy_buffer(mapped.array, format=self._av_input_format, width=self.width)
             picture.pts = at_us
             picture.pict_type = PictureType.I if keyframe else PictureType.NONE
             for packet in self._stream.encode(picture):
                 self.outputframe(bytes(packet), packet.is_keyframe, timestamp=packet.pts, packet=packet)
+
+    def _scaled_bps(self, load: Load) -> int:
+        """x264 without look-ahead gives each picture its share at the rate that it was opened with."""
+        return min(load.bitrate_bps * self._nominal_hz // load.rate_hz, self._most_bps)
 
 
 class V4l2Encoder(H264Encoder):  # type: ignore[misc]

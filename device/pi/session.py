@@ -17,7 +17,7 @@ from picamera2.request import MappedArray
 
 from device.errors import HardwareFailed
 from device.hardware import Load, Sample, Stamp
-from device.media.luma import shrunk
+from device.media.luma import EVERY_US, shrunk
 from device.media.sink import EncodedPacket, EncoderSink
 from device.pi.dating import Dating
 from device.pi.encoders import LibavEncoder, V4l2Encoder
@@ -29,7 +29,6 @@ FORMATS = ("YUV420", "NV12")
 """Both begin with the Y plane, and both encoders take both."""
 ASKED_FORMAT = "YUV420"
 BUFFERS = 6
-SAMPLE_EVERY_US = 500_000
 TUNING_FOLDERS = ("/usr/share/libcamera/ipa/rpi/", "/usr/local/share/libcamera/ipa/rpi/")
 
 log = logging.getLogger("bodycam")
@@ -165,7 +164,7 @@ class Session:
         try:
             at_us = self._dating.of_sensor(request.request.metadata[libcamera.controls.SensorTimestamp] // 1000)
             self._follow_rate()
-            due = self.sample is None or at_us - self.sample.at_us >= SAMPLE_EVERY_US
+            due = self.sample is None or at_us - self.sample.at_us >= EVERY_US
             if due or self._stamp is not None:
                 with MappedArray(request, "main", reshape=False) as mapped:
                     self._see(mapped.array.data.cast("B"), at_us, due)
