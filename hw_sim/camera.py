@@ -156,13 +156,6 @@ class _Camera(ABC):
         """Boot time at which the current run of the encoder counts zero: the capture time of its first frame."""
         return self._first_timestamp_us
 
-    def period_us(self) -> int:
-        """Of the run's frames; the longer one while the rate changes."""
-        run = self._run
-        return 1_000_000 // min(
-            [self._load.rate_hz] if run is None else [run.schedule.rate_hz, run.encoder.load.rate_hz]
-        )
-
     # -- the port that the daemon drives --------------------------------------------------------------------------
 
     def start(self, sink: Sink, zero_us: int | None = None) -> None:

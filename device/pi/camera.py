@@ -41,9 +41,6 @@ class PiCamera:
         """The boot time of the first frame since the last start; of that start itself before it."""
         return self._dating.zero_us
 
-    def period_us(self) -> int:
-        return self._dating.period_us
-
     def start(self, sink: EncoderSink) -> None:
         """`HardwareFailed`: missing, busy, unfit, or this machine has no encoder. `HardwareHung`: it did not come back."""
         with self._lock:

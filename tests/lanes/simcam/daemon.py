@@ -13,10 +13,10 @@ from pathlib import Path
 
 from gpiozero.pins.mock import MockFactory
 
-from device.clock import NEVER_US, Clock, Part, Wake, hold_signals
+from device.clock import NEVER_US, STOP_SIGNALS, Clock, Part, Wake, hold_signals
 from device.config import read_configuration
-from device.daemon import STOP_SIGNALS, run_daemon
 from device.pi.hardware import PiHardware
+from device.start import run_daemon
 from device.tables import Wiring
 from hw_sim.agency import Bench
 from hw_sim.board import Thumb
