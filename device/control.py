@@ -98,6 +98,7 @@ class Control:
         keeper: Keeping,
         watch: Watch,
         board: Board,
+        caption: Callable[[State, Policy], None],
         notifier: Notifier,
         status_file: StatusFile,
         on_ready: Callable[[], None],
@@ -115,6 +116,7 @@ class Control:
         self._watch = watch
         self._watch.shift_begins(policy.readiness.storage_hours)
         self._board = board
+        self._caption = caption
         self._notifier = notifier
         self._status_file = status_file
         self._on_ready = on_ready
@@ -161,6 +163,7 @@ class Control:
             self._look_due_us = now_us + (LOOK_EVERY_US if self._ready_said else LOOK_BEFORE_READY_US)
             self._look(now_us)
         self._board.show(signals.shown(self.state, self._policy))
+        self._caption(self.state, self._policy)
         if self.state.finished and self._recorder.ended:
             self._on_finished()
             return NEVER_US

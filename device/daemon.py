@@ -29,6 +29,7 @@ from device.expiry import DETAIL_LIMIT, Expiry
 from device.hand_ins import HandIns
 from device.hardware import Hardware
 from device.health import Health
+from device.media.caption import state_word
 from device.media.rates import Rates
 from device.media.sink import EncoderSink
 from device.policy.inputs import FaultChanged, Input
@@ -147,11 +148,14 @@ class Daemon:
                 recording_bps=recording_bps,
             ),
             board=self.board,
+            caption=lambda state, policy: sight.overlay.show(state_word(state, policy)),
             notifier=self._notifier,
             status_file=status_file,
             on_ready=lambda: mark(READY),
             on_finished=self.finished.set,
         )
+        if sight.overlay.why_not:
+            self.control.tell(FaultChanged(at_us=self.clock.now_us(), part="overlay", present=True))
         if writing.doubt:
             self.control.tell(FaultChanged(at_us=self.clock.now_us(), part="policy", present=True))
         sight.keeper.wanted = lambda: self.control.camera_needed
@@ -200,7 +204,7 @@ class Daemon:
             sensors=hardware.sensors(),
             camera=self.sight.camera,
             rates=self.rates,
-            overlay=lambda _on: None,
+            overlay=lambda on: self.sight.overlay.on() if on else self.sight.overlay.off(),
             card=card,
             clock=self.clock,
             control=self.control,

@@ -7,11 +7,12 @@ nobody has. What the policy in force lets be held is not known yet, so frames ar
 
 from collections.abc import Callable
 
-from device.clock import Part, Wake
+from device.clock import Clock, Part, Wake
 from device.config import Configuration, check_memory
 from device.hardware import Hardware
 from device.keeper import Keeper
 from device.media.frames import CaptureFlags
+from device.media.overlay import Overlay
 from device.media.ring import Ring
 from device.media.sink import EncoderSink
 
@@ -37,7 +38,8 @@ class Sight:
             flags=UNDECIDED,
             on_keyframe=self.keyframe_came.ring if on_first_frame is None else self._first_frame,
         )
-        self.camera = hardware.camera(tables.camera, None)
+        self.overlay = _overlay(configuration, hardware.clock)
+        self.camera = hardware.camera(tables.camera, self.overlay)
         sink = EncoderSink(self.ring, self.camera.first_timestamp_us)
         self.keeper = Keeper(hardware.clock, self.ring, self.camera, lambda: self.camera.start(sink))
         self.microphone = hardware.microphone(tables.microphone) if tables.microphone.enabled else None
@@ -61,3 +63,14 @@ class Sight:
         if told is not None:
             told()
         self.keyframe_came.ring()
+
+
+def _overlay(configuration: Configuration, clock: Clock) -> Overlay:
+    tables = configuration.tables
+    return Overlay(
+        width=tables.camera.width,
+        height=tables.camera.height,
+        settings=tables.overlay,
+        device=tables.device.id,
+        clock=clock,
+    )

@@ -103,6 +103,14 @@ class Camera(Table, frozen=True):
         return round(1_000_000 / self.rate_hz)
 
 
+class Overlay(Table, frozen=True):
+    """The text that is burned into the pictures: where it stands, and how large."""
+
+    enabled: bool = True
+    position: Literal["top-left", "top-right", "bottom-left", "bottom-right"] = "bottom-left"
+    size: Literal["small", "normal", "large"] = "normal"
+
+
 class Microphone(Table, frozen=True):
     """`device`: as ALSA names it (`arecord -L`)."""
 
@@ -229,6 +237,7 @@ class Document(Table, frozen=True):
     policy: PolicyFiles
     recipients: Recipients
     camera: Camera = Camera()
+    overlay: Overlay = Overlay()
     microphone: Microphone = Microphone()
     ring: RingSize = RingSize()
     board: Board = Board()

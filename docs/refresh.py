@@ -300,6 +300,9 @@ CONFIGURATION: Mapping[str, tuple[str, str]] = {
     "camera.bitrate_bps": ("bit/s", "what the encoder aims at"),
     "camera.longest_exposure_us": ("µs", "of one picture, so that what moves stays sharp; the rate limits it further"),
     "camera.exposure": ("", "in poor light: `short` gain before time, `normal` time before gain"),
+    "overlay.enabled": ("–", "whether date, time, device and state are burned into the pictures"),
+    "overlay.position": ("–", "the corner in which the text stands"),
+    "overlay.size": ("–", "the letters: 1/45, 1/30 or 1/20 of the picture's height, at least 16 pixels"),
     "microphone.enabled": ("–", "whether there is a sound track"),
     "microphone.device": (
         "–",

@@ -157,7 +157,7 @@ class DrawnScene:
         ms = number * 1000 // self._rate_hz
         clock = f"{ms // 3_600_000:02}:{ms // 60_000 % 60:02}:{ms // 1000 % 60:02}.{ms % 1000:03}  #{number}"
         size = self._height / 480
-        at = (self._width // 40, self._height - self._height // 30)
+        at = (self._width // 40, self._height * 43 // 50)  # above the overlay
         font, thick = self._cv2.FONT_HERSHEY_SIMPLEX, max(1, self._height // 240)
         self._cv2.putText(drawn, clock, at, font, size, (0, 0, 0), thick * 3)
         self._cv2.putText(drawn, clock, at, font, size, (255, 255, 255), thick)
