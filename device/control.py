@@ -19,6 +19,7 @@ from device.evidence.adoption import InForce
 from device.evidence.recorder import (
     CloseOrder,
     EndOrder,
+    FaultOrder,
     JournalOrder,
     NoteOrder,
     OpenOrder,
@@ -121,7 +122,7 @@ class Control:
         self._status_file = status_file
         self._on_ready = on_ready
         self._on_finished = on_finished
-        self._mailbox: deque[Input] = deque()
+        self._mailbox: deque[tuple[Input, str]] = deque()
         self._claims: dict[int, Claim] = {}
         self._offered: deque[InForce] = deque()
         self._assigned: Assigned | None = None
@@ -132,9 +133,9 @@ class Control:
         self._ready_said = False
         self._said = ""
 
-    def tell(self, came: Input) -> None:
-        """Put an input into the mailbox. Never blocks."""
-        self._mailbox.append(came)
+    def tell(self, came: Input, detail: str = "") -> None:
+        """Put an input into the mailbox. Never blocks. `detail`: what the record of a fault says beside the input."""
+        self._mailbox.append((came, detail))
         self._wake.ring()
 
     def ask_shutdown(self) -> None:
@@ -152,11 +153,11 @@ class Control:
 
     def run_once(self, now_us: int) -> int:
         self._take_policy()
-        inputs: list[Input] = [*self._board.take(now_us)]
+        inputs: list[tuple[Input, str]] = [(came, "") for came in self._board.take(now_us)]
         while self._mailbox:
             inputs.append(self._mailbox.popleft())
-        for came in sorted(inputs, key=lambda came: came.at_us):
-            self._step(came)
+        for came, detail in sorted(inputs, key=lambda told: told[0].at_us):
+            self._step(came, detail)
         if self._deadline_us() <= now_us:
             self._step(Tick(at_us=now_us))
         if now_us >= self._look_due_us:
@@ -192,14 +193,16 @@ class Control:
 
     # -- a step -----------------------------------------------------------------------------------------------------
 
-    def _step(self, came: Input) -> None:
+    def _step(self, came: Input, detail: str = "") -> None:
         self.state, commands = machine.step(self.state, came, self._policy)
         journaled = None if isinstance(came, Tick) else came
         if journaled is not None or commands:
             self._journal(journaled, self.state.now_us, commands)
         if isinstance(came, FaultChanged):
-            fault = Fault(part=came.part, present=came.present, at_us=came.at_us, detail="")
+            fault = Fault(part=came.part, present=came.present, at_us=came.at_us, detail=detail)
             self._recorder.post(NoteOrder(self.state.recording, fault))
+            if detail:
+                self._recorder.post(FaultOrder(fault))
         if isinstance(came, Assigned):
             self._assigned = came
             self._watch.shift_begins(self._policy.readiness.storage_hours)

@@ -29,6 +29,7 @@ from device.expiry import DETAIL_LIMIT, Expiry
 from device.hand_ins import HandIns
 from device.hardware import Hardware
 from device.health import Health
+from device.lens import Lens
 from device.media.caption import state_word
 from device.media.rates import Rates
 from device.media.sink import EncoderSink
@@ -162,6 +163,7 @@ class Daemon:
         sight.keeper.say = self._camera_said
         self._later: list[tuple[Part, Wake]] = [
             (HandIns(configuration, adoption, self.control, self.recorder.post), Wake()),
+            *self._lens(configuration),
             (self._expiry(adoption), Wake()),
             (self._spool(configuration, card), Wake()),
             (self._health(configuration, hardware, card), Wake()),
@@ -174,6 +176,11 @@ class Daemon:
     def _camera_said(self, what: str, present: bool, at_us: int) -> None:
         fault = Fault(part="camera", present=present, at_us=at_us, detail=what[:DETAIL_LIMIT])
         self.recorder.post(FaultOrder(fault))
+
+    def _lens(self, configuration: Configuration) -> list[tuple[Part, Wake]]:
+        table = configuration.tables.lens
+        lens = Lens(self.sight.camera, table.sensitivity, lambda: self.ring.takes_video, self.control.tell)
+        return [(lens, Wake())] if table.enabled else []
 
     def _expiry(self, adoption: Adoption) -> Expiry:
         """Looks at the dates of every certificate that what is recorded from now on will be judged by."""

@@ -111,6 +111,13 @@ class Overlay(Table, frozen=True):
     size: Literal["small", "normal", "large"] = "normal"
 
 
+class Lens(Table, frozen=True):
+    """Whether a covered, dark, blurred or frozen lens is told, and how soon it is called so."""
+
+    enabled: bool = True
+    sensitivity: Literal["low", "normal", "high"] = "normal"
+
+
 class Microphone(Table, frozen=True):
     """`device`: as ALSA names it (`arecord -L`)."""
 
@@ -238,6 +245,7 @@ class Document(Table, frozen=True):
     recipients: Recipients
     camera: Camera = Camera()
     overlay: Overlay = Overlay()
+    lens: Lens = Lens()
     microphone: Microphone = Microphone()
     ring: RingSize = RingSize()
     board: Board = Board()

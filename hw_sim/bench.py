@@ -33,7 +33,8 @@ lines: press BUTTON [MS] | double BUTTON | hold BUTTON MS   (BUTTON: record, fun
        heat DEGREES | battery PERCENT% | undervoltage on|off | memory MIB | card good|worn|erring|read-only
        (battery PERCENT%: where health.fuel_gauge is true; none: thermometer or gauge fails)
        stick BUTTON | unstick BUTTON | chatter BUTTON MS HZ
-       stall | resume | drop FRAMES | die | fail STARTS | hang | unplug | replug | help"""
+       stall | resume | drop FRAMES | die | fail STARTS | hang | unplug | replug
+       lens covered|dark|blurred|frozen|clear | help"""
 
 
 def run_bench(
@@ -130,6 +131,8 @@ def play(hardware: TwinHardware, line: str) -> str:  # noqa: C901, PLR0912 - one
             length.isdecimal() and len(length) <= LONGEST_PRESS_DIGITS and rate in RATES
         ):
             hardware.thumb.chatter(button, int(length), int(rate))
+        case ["lens", ("covered" | "dark" | "blurred" | "frozen" | "clear") as looks] if hardware.the_lens is not None:
+            hardware.the_lens.looks = looks
         case ["stall"]:
             hardware.the_camera.stall()
         case ["resume"]:

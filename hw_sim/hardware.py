@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from device.evidence.disk import Disk
     from device.evidence.envelope import Signer
     from hw_sim.microphone import TwinMicrophone
-    from hw_sim.scenes import Scene
+    from hw_sim.scenes import LensScene, Scene
 
 Behaviour = Literal["v4l2", "libav"]
 AnyCamera = TwinCamera | PreEncodedCamera
@@ -66,6 +66,7 @@ class TwinHardware:
         self.thumb = Thumb(self._factory, wiring or Wiring(), clock, self._wake, positions=positions)
         self.the_sensors = TwinSensors()
         self.the_camera: AnyCamera
+        self.the_lens: LensScene | None = None
         self.the_microphone: TwinMicrophone | None = None
         self.the_disk: Disk
 
@@ -73,16 +74,17 @@ class TwinHardware:
         if self._make_camera is not None:
             self.the_camera = self._make_camera(settings)
             return self.the_camera
-        from hw_sim.scenes import FlatScene
+        from hw_sim.scenes import FlatScene, LensScene
 
         scene = self._scene(settings) if self._scene else FlatScene(settings.width, settings.height)
+        self.the_lens = LensScene(scene)
         self.the_camera = TwinCamera(
             self.clock,
             width=settings.width,
             height=settings.height,
             rate_hz=settings.rate_hz,
             bitrate_bps=settings.bitrate_bps,
-            scene=scene,
+            scene=self.the_lens,
             behaviour=self._behaviour,
             stamp=stamp,
         )

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
+import numpy.typing as npt
 
 from device.errors import UsageError
 from hw_sim import pattern
@@ -29,6 +30,10 @@ FLASH_MS = 100
 _FLASH_LUMA = 235
 _DARK_LUMA = 40
 _NEUTRAL_CHROMA = 128
+_BLACK_LUMA = 16
+_NOISE = 3
+LENSES = ("covered", "dark", "blurred")
+"""What a lens may do to a picture, beside letting none come after it."""
 _RATE_OF_UNTIMED_HZ = 25
 
 
@@ -255,6 +260,52 @@ class _Footage:
             f"{self._path}: can't be shown as a scene: {reason}. Name a video file that ffmpeg plays, or leave the file "
             "out for the drawn street."
         )
+
+
+class LensScene:
+    """A scene through a lens that may be `covered`, `dark`, `blurred` or `frozen`; `clear` otherwise. The number is drawn
+    over what the lens does, but for a frozen picture, which is the one before with all that is in it."""
+
+    def __init__(self, scene: Scene, looks: str = "clear") -> None:
+        self._scene = scene
+        self.looks = looks
+        self._last: Picture | None = None
+        self._noise = np.zeros((0, 0), np.int16)
+
+    def picture(self, number: int) -> Picture:
+        looks = self.looks
+        if looks == "frozen" and self._last is not None:
+            return self._last.copy()
+        picture = self._scene.picture(number)
+        if looks in LENSES:
+            self._spoil(picture, looks, number)
+            pattern.stamp(picture, number)
+        self._last = picture.copy() if looks == "frozen" else None
+        return picture
+
+    def resized(self, width: int, height: int) -> "LensScene":
+        return LensScene(self._scene.resized(width, height), self.looks)
+
+    def _spoil(self, picture: Picture, looks: str, number: int) -> None:
+        import cv2
+
+        height, width = picture.shape[0] * 2 // 3, picture.shape[1]
+        luma = picture[:height]
+        if looks == "covered":  # a hand: what light comes through it, without any shape
+            seen = 50 + 0.05 * cv2.GaussianBlur(luma, (0, 0), width / 20).astype(np.float32)
+        elif looks == "dark":
+            seen = _BLACK_LUMA + (luma.astype(np.float32) - _BLACK_LUMA) * 0.08
+        else:
+            seen = cv2.GaussianBlur(luma, (0, 0), width / 80).astype(np.float32)
+        luma[:] = np.clip(seen + self._sensor_noise(height, width, number), 0, 255).astype(np.uint8)
+
+    def _sensor_noise(self, height: int, width: int, number: int) -> npt.NDArray[np.int16]:
+        """Another one for each picture, from a field drawn once."""
+        if self._noise.shape != (2 * height, width):
+            drawn = np.random.default_rng(1).normal(0, _NOISE, (2 * height, width))
+            self._noise = np.rint(drawn).astype(np.int16)
+        top = number * 37 % height
+        return self._noise[top : top + height]
 
 
 def flashes(number: int, rate_hz: int) -> bool:

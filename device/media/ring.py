@@ -230,6 +230,12 @@ class Ring:
         return self._newest_video_us
 
     @property
+    def takes_video(self) -> bool:
+        """Whether pictures may be held now."""
+        with self._lock:
+            return self._timeline[-1][1].video
+
+    @property
     def newest_audio_us(self) -> int | None:
         """The capture time of the newest audio packet that arrived, held or not."""
         return self._newest_audio_us

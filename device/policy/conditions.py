@@ -25,7 +25,9 @@ from device.policy.recording import (
 from device.policy.state import PAUSED, RESTING, Moment, Phase, Result, Wearer, role_allowed
 
 JUSTIFY, START = "justify-or-exit", "start"
-_FAULT_CUES = {"camera": "camera-fault", "clock": "clock-unset"}
+_FAULT_CUES = {"camera": "camera-fault", "clock": "clock-unset", "lens": "lens", "dark": "dark"}
+_ENDS_UNSAID = ("dark",)
+"""Nobody need be told that it is light again."""
 _LEVEL_CUES = ("battery-low", "battery-critical", "storage-low")
 
 
@@ -322,6 +324,8 @@ def note_fault(moment: Moment) -> Result:
     faults = tuple(sorted(others | {came.part} if came.present else others))
     if faults == moment.state.faults:
         return nothing(moment)
+    if not came.present and came.part in _ENDS_UNSAID:
+        return moment.becomes(faults=faults)
     cue = _FAULT_CUES.get(came.part, "fault") if came.present else "fault-over"
     return moment.becomes(moment.cue(cue, "readiness"), faults=faults)
 

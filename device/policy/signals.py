@@ -55,8 +55,8 @@ class Indication(msgspec.Struct, frozen=True):
     meaning: str
 
 
-CAMERA, CLOCK = "camera", "clock"
-"""The faults that have a signal of their own; every other has the same."""
+CAMERA, CLOCK, DARK = "camera", "clock", "dark"
+"""The faults that have a signal of their own, or no light at all: night must not hide what is wrong."""
 
 
 def _in(*phases: Phase) -> Callable[[State, Capture], bool]:
@@ -72,7 +72,7 @@ def _warned(*warnings: str) -> Callable[[State, Capture], bool]:
 
 
 def _other_fault(state: State, _: Capture) -> bool:
-    return any(part not in (CAMERA, CLOCK) for part in state.faults)
+    return any(part not in (CAMERA, CLOCK, DARK) for part in state.faults)
 
 
 def _muted(state: State, _: Capture) -> bool:
@@ -92,7 +92,7 @@ INDICATIONS: tuple[Indication, ...] = (
         "not-ready", lambda state, _: not state.ready, None, OFF,
         "a start would be refused: the card is full, or the zone, the assignment or the policy is against it",
     ),
-    Indication("fault", _other_fault, None, THREE_WINKS, "a part other than the camera and the clock has failed"),
+    Indication("fault", _other_fault, None, THREE_WINKS, "a part other than the camera and the clock has failed, or the lens sees nothing"),
     Indication("battery-critical", _warned("battery-critical"), None, HEARTBEAT, "the battery is nearly empty"),
     Indication("muted", _muted, SLOW, SLOW, "pictures are kept, sound is not"),
     Indication("stop-asked", _in(Phase.STOP_ASKED), FAST, None, "a stop was asked for: recorded until it is confirmed"),
@@ -199,6 +199,8 @@ CUES: Mapping[str, Cue] = {
     "storage-low": _both("---.", CARE, "less room on the card than the policy asks for"),
     "clock-unset": _both("-----", CARE, "the time of day is not known; recording works"),
     "fault": _both(".....", CARE, "a part has failed"),
+    "lens": _both("-..-", CARE, "the lens is covered or blurred, or its picture stands still"),
+    "dark": _both("-...", CARE, "it is so dark that little can be seen; said once, however long it lasts"),
     "assigned": _both(".-.-", CARE, "the camera has another wearer, or none"),
     "zone": _both(".-.", CARE, "the camera is in another zone"),
     "ready": _both("..-", CARE, "a start is possible again"),

@@ -1,0 +1,249 @@
+"""A lens that sees nothing: told within five seconds, once, and never of a lens that sees."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import av
+import cv2
+import numpy as np
+import pytest
+
+from device.evidence.records import Fault, Step
+from device.hardware import Sample
+from device.lens import WORDS, Lens
+from device.media.looks import look_at
+from device.policy.inputs import FaultChanged, Input
+from hw_sim.bench import play
+from hw_sim.pattern import Picture
+from hw_sim.scenes import DrawnScene, FlatScene, LensScene, Scene, VideoScene
+from hw_sim.virtual import VirtualDevice
+from tests.benches import journal, ledger, make_bench, recordings, verified
+from tests.conftest import SHARED
+
+WIDTH, HEIGHT = 320, 180
+SECOND_US = 1_000_000
+KINDS = ["covered", "dark", "blurred", "frozen"]
+VIDEOS = [SHARED / "footage" / "pedestrians.avi", SHARED / "onvif" / "test_h264.mp4"]
+SHARED_VIDEOS = [pytest.param(path, marks=pytest.mark.shared, id=path.stem) for path in VIDEOS]
+
+
+class Stand:
+    """A lens in front of pictures, two a second; what it told, with the time since the last change of pictures."""
+
+    def __init__(self, sensitivity: str = "normal") -> None:
+        self.sample: Sample | None = None
+        self.looking = True
+        self.at_us = 7_000_000
+        self.told: list[tuple[str, bool, str]] = []
+        self.after_us: list[int] = []
+        self._changed_us = 0
+        self.lens = Lens(self, sensitivity, lambda: self.looking, self._tell)
+
+    def sampled(self) -> Sample | None:
+        return self.sample
+
+    def _tell(self, came: Input, detail: str) -> None:
+        assert isinstance(came, FaultChanged)
+        self.told.append((came.part, came.present, detail))
+        self.after_us.append(self.at_us - self._changed_us)
+
+    def see(self, luma: Picture) -> None:
+        small = np.asarray(cv2.resize(luma, (160, 90), interpolation=cv2.INTER_AREA), np.uint8)
+        self.sample = Sample(160, 90, small.tobytes(), self.at_us)
+        self.run()
+
+    def run(self) -> None:
+        assert self.lens.run_once(self.at_us) == self.at_us + 500_000
+        self.at_us += 500_000
+
+    def watch(self, scene: LensScene, looks: str, seconds: float, first: int = 0) -> int:
+        """Pictures of a scene at 30 Hz, every fifteenth sampled; the number that comes next."""
+        scene.looks, self._changed_us = looks, self.at_us
+        for number in range(first, first + round(seconds * 30), 15):
+            picture = scene.picture(number)
+            self.see(picture[: picture.shape[0] * 2 // 3])
+        return first + round(seconds * 30)
+
+
+def scenes(path: Path | None) -> Scene:
+    return DrawnScene(WIDTH, HEIGHT, 30) if path is None else VideoScene(path, WIDTH, HEIGHT, 30)
+
+
+# -- what is told -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("path", [None, *SHARED_VIDEOS])
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("sensitivity", ["normal"])
+def test_it_is_told_within_five_seconds_once_and_ends(path: Path | None, kind: str, sensitivity: str) -> None:
+    stand, scene = Stand(sensitivity), LensScene(scenes(path))
+    number = stand.watch(scene, "clear", 15)
+    assert stand.told == []
+    number = stand.watch(scene, kind, 10, number)
+    part = {"dark": "dark"}.get(kind, "lens")
+    assert stand.told == [(part, True, WORDS[kind])]
+    assert stand.after_us[0] <= 5_000_000
+    stand.watch(scene, "clear", 10, number)
+    ended = {"dark": []}.get(kind, [("lens", False, "")])
+    assert stand.told[1:] == ended
+
+
+@pytest.mark.parametrize("level", [16, 60, 128, 235])
+@pytest.mark.parametrize("noise", [1, 5])
+def test_a_uniform_picture_is_covered_whatever_its_light(level: int, noise: int) -> None:
+    stand, chance = Stand(), np.random.default_rng(1)
+    for _ in range(20):
+        stand.see(np.clip(chance.normal(level, noise, (HEIGHT, WIDTH)), 0, 255).astype(np.uint8))
+    assert stand.told == [("lens", True, WORDS["covered"])]
+
+
+def test_a_picture_without_any_noise_is_covered_and_not_frozen() -> None:
+    stand = Stand()
+    for _ in range(20):
+        stand.see(np.full((HEIGHT, WIDTH), 16, np.uint8))
+    assert stand.told == [("lens", True, WORDS["covered"])]
+
+
+def test_one_fault_gives_way_to_another_without_an_end_between() -> None:
+    stand, scene = Stand(), LensScene(scenes(None))
+    number = stand.watch(scene, "clear", 12)
+    number = stand.watch(scene, "frozen", 6, number)
+    stand.watch(scene, "covered", 6, number)
+    assert stand.told == [("lens", True, WORDS["frozen"]), ("lens", True, WORDS["covered"])]
+
+
+# -- what is not ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("path", VIDEOS, ids=lambda path: path.stem)
+@pytest.mark.parametrize("sensitivity", ["low", "normal", "high"])
+@pytest.mark.shared
+def test_real_footage_raises_no_alarm(path: Path, sensitivity: str) -> None:
+    stand = Stand(sensitivity)
+    for luma in _pictures(path):
+        stand.see(luma)
+    for luma in _pictures(path):  # moved and turned, as on a chest: another part of the picture each time
+        shift = int(stand.at_us // 500_000 * 37)
+        stand.see(np.roll(luma, (shift % 50, shift), axis=(0, 1)))
+    assert stand.told == []
+
+
+def test_a_minute_of_the_drawn_street_raises_no_alarm() -> None:
+    stand = Stand("high")
+    stand.watch(LensScene(scenes(None)), "clear", 60)
+    assert stand.told == []
+
+
+def test_the_flat_scene_raises_no_alarm_at_any_size() -> None:
+    for width, height in ((160, 90), (640, 360)):
+        stand = Stand("high")
+        stand.watch(LensScene(FlatScene(width, height)), "clear", 30)
+        assert stand.told == []
+
+
+@pytest.mark.parametrize("kind", ["covered", "blurred"])
+def test_what_passes_is_not_told_and_what_flickers_is_told_once(kind: str) -> None:
+    stand, scene = Stand(), LensScene(scenes(None))
+    number = stand.watch(scene, "clear", 15)
+    for _ in range(5):
+        number = stand.watch(scene, kind, 2, number)
+        number = stand.watch(scene, "clear", 2, number)
+    assert stand.told == []
+    number = stand.watch(scene, kind, 6, number)
+    for _ in range(10):
+        number = stand.watch(scene, "clear", 1, number)
+        number = stand.watch(scene, kind, 1, number)
+    assert len(stand.told) == 1
+
+
+def test_a_night_is_told_once_however_many_lamps_there_are() -> None:
+    stand, scene = Stand(), LensScene(scenes(None))
+    number = stand.watch(scene, "clear", 5)
+    for _ in range(6):
+        number = stand.watch(scene, "dark", 30, number)
+        number = stand.watch(scene, "clear", 20, number)
+    assert stand.told == [("dark", True, WORDS["dark"])]
+    stand.watch(scene, "clear", 300, number)
+    assert stand.told[1:] == [("dark", False, "")]
+
+
+def test_the_same_sample_twice_is_no_frozen_picture() -> None:
+    stand = Stand()
+    stand.see(DrawnScene(WIDTH, HEIGHT, 30).picture(0)[:HEIGHT])
+    for _ in range(40):
+        stand.run()
+    assert stand.told == []
+
+
+def test_what_comes_after_a_silence_has_only_begun() -> None:
+    stand, scene = Stand(), LensScene(scenes(None))
+    number = stand.watch(scene, "clear", 15)
+    for _ in range(5):
+        number = stand.watch(scene, "covered", 1, number)
+        stand.at_us += 5_000_000
+    assert stand.told == []
+
+
+def test_it_does_not_look_while_nothing_may_be_held() -> None:
+    stand, scene = Stand(), LensScene(scenes(None))
+    stand.looking = False
+    stand.watch(scene, "covered", 20)
+    assert stand.told == []
+
+
+# -- the numbers ----------------------------------------------------------------------------------------------------------
+
+
+def test_the_numbers_are_those_that_opencv_gives() -> None:
+    luma = DrawnScene(160, 90, 30).picture(7)[:90]
+    ours = look_at(luma.tobytes(), 160, 90)
+    edges = np.abs(cv2.Laplacian(luma, cv2.CV_16S)).astype(np.float32)
+    edges[0], edges[-1], edges[:, 0], edges[:, -1] = 0, 0, 0, 0
+    blocks, edged = (cv2.resize(p, (16, 9), interpolation=cv2.INTER_AREA) for p in (luma.astype(np.float32), edges))
+    assert ours.level == pytest.approx(float(np.median(blocks)), abs=0.01)
+    assert ours.edges == pytest.approx(float(np.percentile(edged, 75)), abs=0.01)
+
+
+def test_nothing_heavy_is_imported_before_the_first_sample() -> None:
+    code = "import sys, device.lens; print(sorted({'numpy', 'cv2'} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert done.stdout == "[]\n"
+
+
+# -- on the device --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_recording_goes_on_with_a_cue_and_one_record_that_says_which(tmp_path: Path, kind: str) -> None:
+    camera = {"width": 640, "height": 360, "rate_hz": 5, "bitrate_bps": 400_000}
+    bench = make_bench(tmp_path / "bench", audio=False, camera=camera)
+    device = VirtualDevice(bench, scene=lambda _: DrawnScene(640, 360, 5))
+    device.boot()
+    device.run(13)
+    device.double()
+    assert play(device.hardware, f"lens {kind}") == ""
+    device.run(6)
+    state = device.daemon.control.state
+    part = {"dark": "dark"}.get(kind, "lens")
+    assert (state.phase.value, state.faults) == ("recording", (part,))
+    device.confirmed_stop()
+    device.until_idle()
+    device.stop()
+    in_journal = [record for record in journal(bench) if isinstance(record, Fault)]
+    assert [(fault.part, fault.present, fault.detail) for fault in in_journal] == [(part, True, WORDS[kind])]
+    lines = [line.record for line in ledger(bench, recordings(bench)[0]).lines]
+    in_ledger = [record for record in lines if isinstance(record, Fault)]
+    assert [(fault.part, fault.present, fault.detail) for fault in in_ledger] == [(part, True, WORDS[kind])]
+    steps = [record for record in journal(bench) if isinstance(record, Step)]
+    cues = [c for step in steps if isinstance(step.input, FaultChanged) for c in step.decisions]
+    assert [getattr(command, "cue", "") for command in cues] == [part]
+    assert verified(bench).recordings[0].answers.content == "matches"
+
+
+def _pictures(path: Path) -> Iterator[Picture]:
+    with av.open(str(path)) as container:
+        for number, frame in enumerate(container.decode(video=0)):
+            if number % 5 == 0:
+                yield np.asarray(frame.to_ndarray(format="gray"), np.uint8)
