@@ -303,6 +303,8 @@ CONFIGURATION: Mapping[str, tuple[str, str]] = {
     "overlay.enabled": ("–", "whether date, time, device and state are burned into the pictures"),
     "overlay.position": ("–", "the corner in which the text stands"),
     "overlay.size": ("–", "the letters: 1/45, 1/30 or 1/20 of the picture's height, at least 16 pixels"),
+    "lens.enabled": ("–", "whether a covered, dark, blurred or frozen lens is told"),
+    "lens.sensitivity": ("–", "how soon a picture is called covered or blurred"),
     "microphone.enabled": ("–", "whether there is a sound track"),
     "microphone.device": (
         "–",

@@ -38,6 +38,21 @@ SECRETS = re.compile(r"BEGIN (EC |RSA )?PRIVATE KEY-{5}\n[A-Za-z0-9+/]|AGE-SECRE
 HOSTS = re.compile(r"https?://[a-z.-]*(pypi|pythonhosted|debian|npmjs)[a-z.-]*", re.IGNORECASE)
 
 
+OPENCV = {
+    "FONT_HERSHEY_SIMPLEX": "the scene's own clock",
+    "COLOR_BGR2YUV_I420": "a drawn street as a camera gives it",
+    "INTER_AREA": "letters with even edges",
+    "cvtColor": "a drawn street as a camera gives it",
+    "putText": "the scene's own clock",
+    "rectangle": "houses, cars and figures of plain shapes",
+    "circle": "wheels and heads of plain shapes",
+    "polylines": "the strokes of the overlay's letters",
+    "resize": "letters with even edges",
+    "GaussianBlur": "a covered or blurred lens, simulated",
+}
+"""All that may be used of OpenCV, with why. None of it looks for anything in a picture."""
+
+
 def _tracked() -> list[Path]:
     """What git tracks, or would: the tree without what is ignored."""
     listed = subprocess.run(
@@ -90,6 +105,35 @@ def test_no_face_or_person_analysis_is_among_the_dependencies() -> None:
     assert len(pinned) > 20
     assert not {name for name in pinned if ANALYSIS.search(name)}
     assert not pinned & {"torch", "tensorflow", "onnxruntime", "keras", "scikit-learn", "jax"}
+
+
+def _used_of_opencv(tree: ast.Module) -> set[str]:
+    """Every name that is taken from OpenCV: by attribute, by import, or as a text. `self._cv2` counts too."""
+    used = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute) and ast.unparse(node.value) in {"cv2", "self._cv2"}:
+            used.add(node.attr)
+        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "cv2":
+            used |= {alias.name for alias in node.names}
+        if isinstance(node, ast.Import):
+            used |= {
+                f"import {a.name} as {a.asname}"
+                for a in node.names
+                if a.name.startswith("cv2") and (a.asname or a.name != "cv2")
+            }
+        if isinstance(node, ast.Call) and "cv2" in {ast.unparse(a).strip("'") for a in node.args}:
+            used.add(ast.unparse(node))
+    return used
+
+
+def test_of_opencv_only_what_draws_is_used_and_nothing_on_the_device() -> None:
+    on_device = {path: _used_of_opencv(tree) for path, tree in _sources("device")}
+    assert {path: used for path, used in on_device.items() if used} == {}
+    in_twin = set().union(*(_used_of_opencv(tree) for _, tree in _sources("hw_sim")))
+    assert in_twin == set(OPENCV)
+    assert _used_of_opencv(ast.parse("import cv2\ncv2.CascadeClassifier(x)")) == {"CascadeClassifier"}
+    assert _used_of_opencv(ast.parse("from cv2 import dnn")) == {"dnn"}
+    assert _used_of_opencv(ast.parse("getattr(cv2, 'QRCode' + 'Detector')")) == {"getattr(cv2, 'QRCode' + 'Detector')"}
 
 
 def test_no_secret_and_no_archive_address_is_in_the_tree() -> None:
