@@ -20,6 +20,7 @@ EXIT_OUR_FAULT = 70
 EXIT_OUTPUT = 74
 _DAEMON_EXAMPLE = "example: bodycam daemon --config /etc/bodycam/bodycam.toml"
 _SELFTEST_EXAMPLE = "example: bodycam selftest --config /etc/bodycam/bodycam.toml"
+_FAULT_LIGHT_EXAMPLE = "example: bodycam fault-light --config /etc/bodycam/bodycam.toml"
 _STATUS_EXAMPLE = "example: bodycam status --file /run/bodycam/status.json"
 _VERIFY_EXAMPLE = "example: bodycam verify /mnt/card --trust agency-ca.pem"
 
@@ -28,7 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # what the terminal's encoding can't show is no reason to end
     given = list(sys.argv[1:] if arguments is None else arguments)
-    options = _parser(lean=given[:1] == ["daemon"]).parse_args(given)
+    options = _parser(lean=given[:1] in (["daemon"], ["fault-light"])).parse_args(given)
     run: Callable[[argparse.Namespace], int] = options.run
     try:
         return run(options)
@@ -52,7 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser(*, lean: bool = False) -> argparse.ArgumentParser:
-    """Every command; `lean`: without those whose arguments bring in what the daemon never needs."""
+    """Every command; `lean`: without those whose arguments bring in what the daemon and its light never need."""
     parser = argparse.ArgumentParser(prog="bodycam", description=__doc__, formatter_class=_Formatter)
     parser.add_argument("--version", action=_Version, nargs=0, help="say which one this is")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND", action=_Commands)
@@ -67,6 +68,12 @@ def _parser(*, lean: bool = False) -> argparse.ArgumentParser:
     selftest.add_argument("--config", type=Path, required=True, metavar="FILE", help="bodycam.toml")
     selftest.add_argument("--no-hands", action="store_true", help="only what needs no person: no buttons, no questions")
     selftest.add_argument("--json", action="store_true", help="for programs")
+
+    what = "say with the ready light that the daemon can't start; for the service manager"
+    fault_light = _command(commands, "fault-light", what, _FAULT_LIGHT_EXAMPLE, _fault_light)
+    fault_light.add_argument(
+        "--config", type=Path, required=True, metavar="FILE", help="bodycam.toml; it may be broken"
+    )
 
     status = _command(commands, "status", "say what the daemon is doing", _STATUS_EXAMPLE, _status)
     status.add_argument("--file", type=Path, default=Path("/run/bodycam/status.json"), metavar="FILE")
@@ -167,6 +174,12 @@ def _selftest(options: argparse.Namespace) -> int:
     from device.device_commands import selftest
 
     return selftest(options)
+
+
+def _fault_light(options: argparse.Namespace) -> int:
+    from device.fault_light import show_fault_light
+
+    return show_fault_light(options.config)
 
 
 def _status(options: argparse.Namespace) -> int:

@@ -10,6 +10,10 @@ _KEY = (
     "make a device's key where `[identity]` says (a PEM file, a PKCS#11 token, a TPM), and write the request for its "
     "certificate, which the agency's CA answers; a key that is there is never overwritten: --existing writes a request for it"
 )
+_REQUESTS = (
+    "at the first start, for the service manager: make every key that the configuration names and that is not there yet, and "
+    "write the requests for their certificates; nothing that is there is overwritten"
+)
 _STATEMENT = "sign the agency's statement about a device, with which its journal begins; on the agency's own computer"
 _INSTALL = (
     "check what the agency gave, against each other and against the key, and put it where the configuration names it: all "
@@ -25,6 +29,7 @@ def add_provision_commands(commands: "argparse._SubParsersAction[argparse.Argume
     provision = _command(commands, "provision", what, example)
     under = provision.add_subparsers(title="commands", required=True, metavar="COMMAND")
     _add_key(under)
+    _add_requests(under)
     _add_install(under)
     _add_show(under)
     _add_statement(under)
@@ -41,6 +46,22 @@ def _add_key(under: "argparse._SubParsersAction[argparse.ArgumentParser]") -> No
     key.add_argument("-o", "--output", type=Path, required=True, metavar="OUT.csr", help="the request (PEM)")
     key.add_argument("--force", action="store_true", help="replace the request if it is there; never a key")
     key.set_defaults(run=_key)
+
+
+def _add_requests(under: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    example = (
+        "example: bodycam provision requests --config /etc/bodycam/bodycam.toml --folder /var/lib/bodycam-identity"
+    )
+    requests = _command(under, "requests", _REQUESTS, example)
+    requests.add_argument("--config", type=Path, required=True, metavar="FILE", help="bodycam.toml")
+    requests.add_argument(
+        "--folder",
+        type=Path,
+        required=True,
+        metavar="FOLDER",
+        help="for ledger.csr and media.csr; ledger.csr comes last",
+    )
+    requests.set_defaults(run=_requests)
 
 
 def _add_install(under: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -106,6 +127,16 @@ def _key(options: argparse.Namespace) -> int:
     did = "made a key" if made.new else "found the key"
     print(safe(f"{made.device}: {did} for {made.role}, protected by: {made.protection}; SHA-256 {made.public_sha256}"))
     print(safe(f"{options.output}: the request for the agency's CA"))
+    return 0
+
+
+def _requests(options: argparse.Namespace) -> int:
+    from device.first_keys import make_requests
+
+    for path, made in make_requests(read_configuration(options.config), options.folder):
+        did = "made a key" if made.new else "found the key"
+        said = f"{made.device}: {did} for {made.role}, protected by: {made.protection}; SHA-256 {made.public_sha256}"
+        print(safe(f"{path}: {said}"))
     return 0
 
 

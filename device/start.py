@@ -14,6 +14,7 @@ from device.clock import STOP_SIGNALS, Crew, hold_signals
 from device.config import Configuration, read_configuration
 from device.errors import BodycamError, CardFull, ConfigurationError
 from device.hardware import Hardware
+from device.service.memory import keep_in_memory
 from device.sight import Sight
 from device.start_trace import Trace
 
@@ -24,6 +25,7 @@ def run_daemon(config_path: Path, hardware: Hardware, trace: Trace | None = None
     """`bodycam daemon`: 0 after a clean stop, 78 for what an operator must change, 1 for a part that failed."""
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(name)s: %(message)s")
     hold_signals(STOP_SIGNALS)
+    keep_in_memory()
     try:
         configuration = read_configuration(config_path)
         with only_writer(configuration):
