@@ -14,9 +14,11 @@ from typing import TYPE_CHECKING
 from device.clock import STOP_SIGNALS, BootClock, hold_signals
 from device.config import read_configuration
 from device.errors import ConfigurationError
+from device.evidence.disk import CardDisk
 from device.start import run_daemon
 from device.start_trace import traced
 from device.tables import Camera
+from hw_sim.disk import TwinDisk
 from hw_sim.hardware import Behaviour, TwinHardware
 from hw_sim.scenes import DrawnScene, FlatScene, Scene, VideoScene
 
@@ -38,7 +40,14 @@ lines: press BUTTON [MS] | double BUTTON | hold BUTTON MS   (BUTTON: record, fun
 
 
 def run_bench(
-    config: Path, video: Path | None, drawn: str, behaviour: Behaviour, signer_ms: int, *, trace_start: bool
+    config: Path,
+    video: Path | None,
+    drawn: str,
+    behaviour: Behaviour,
+    signer_ms: int,
+    *,
+    trace_start: bool,
+    real_disk: bool,
 ) -> int:
     """Run the daemon until a signal; its exit status. Standard input plays on the board and the parts."""
     clock = BootClock()
@@ -54,6 +63,7 @@ def run_bench(
         wiring=configuration.tables.wiring,
         scene=scene_maker(video, drawn),
         behaviour=behaviour,
+        make_disk=CardDisk if real_disk else TwinDisk,
         make_signer=signer_maker(signer_ms),
     )
     if sys.stdin.isatty():

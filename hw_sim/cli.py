@@ -50,6 +50,9 @@ def _parser() -> argparse.ArgumentParser:
         metavar="MS",
         help="each signature takes so long (0–10000)",
     )
+    daemon.add_argument(
+        "--real-disk", action="store_true", help="the device's own disk: what is not synced outlives the process"
+    )
     selftest = commands.add_parser(
         "selftest",
         help="the device's self-test on simulated hardware; typed lines press the buttons (press record, y, n, s)",
@@ -84,6 +87,7 @@ def _daemon(options: argparse.Namespace) -> int:
         options.behaviour,
         options.signer_ms,
         trace_start=options.trace_start,
+        real_disk=options.real_disk,
     )
 
 

@@ -46,8 +46,8 @@ sys.exit(main())
 _TARGET = """\
 [Unit]
 Description=What the rig boots to
-Requires=sysinit.target
-After=sysinit.target
+Requires=local-fs.target systemd-tmpfiles-setup.service systemd-journald.service
+After=local-fs.target systemd-tmpfiles-setup.service systemd-journald.service
 """
 
 
@@ -58,6 +58,7 @@ class SystemdRig:
         self._work = work
         self._process: subprocess.Popen[bytes] | None = None
         self.pid = 0
+        self._cursor = ""
         prefix = Path(sys.base_prefix)
         own = Path(sys.executable).resolve()
         self._python = "" if prefix == Path("/usr") else str(prefix)
@@ -74,12 +75,16 @@ class SystemdRig:
         texts = {where: path.read_text("utf-8") for where, path in (units | others).items()}
         texts |= programs | {"etc/systemd/system/rig.target": _TARGET} | files
         for where, text in texts.items():
-            path = self._work / "files" / where
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text, "utf-8")
-            path.chmod(0o755 if where in programs else 0o644)
+            self.add(where, text, 0o755 if where in programs else 0o644)
         devices = "".join(f"{number:3} {name}\n" for name, number in DEVICES.items())
         (self._work / "devices").write_text(devices + "\nBlock devices:\n  7 loop\n", "ascii")
+
+    def add(self, where: str, text: str, mode: int = 0o644) -> None:
+        """A file for its root; before it is started."""
+        path = self._work / "files" / where
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, "utf-8")
+        path.chmod(mode)
 
     def start(self) -> None:
         """It is up on return; `TimeoutError` or `ChildProcessError` with what was said otherwise."""
@@ -120,14 +125,16 @@ class SystemdRig:
         log = (self._work / "log").read_text("utf-8", "replace")
         return log + (self.run("journalctl", "-n", "60", "--no-pager", check=False).stdout if self.pid else "")
 
-    def run(self, *command: str, check: bool = True, given: str = "") -> subprocess.CompletedProcess[str]:
+    def run(self, *command: str, check: bool = True, given: bytes = b"") -> subprocess.CompletedProcess[str]:
         """A command inside, as root."""
         inside = ["nsenter", f"--target={self.pid}", "--mount", "--uts", "--ipc", "--net", "--pid", "--cgroup", "--"]
         environment = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8"}
-        done = subprocess.run(
-            inside + list(command), capture_output=True, text=True, check=False, input=given, env=environment,
-            timeout=START_LIMIT_S,
+        raw = subprocess.run(
+            inside + list(command), capture_output=True, check=False, input=given, env=environment,
+            timeout=START_LIMIT_S, start_new_session=True,
         )  # fmt: skip
+        said, complained = raw.stdout.decode("utf-8", "replace"), raw.stderr.decode("utf-8", "replace")
+        done = subprocess.CompletedProcess(raw.args, raw.returncode, said, complained)
         assert done.returncode == 0 or not check, f"{command}: {done.returncode}\n{done.stdout}{done.stderr}"
         return done
 
@@ -139,7 +146,13 @@ class SystemdRig:
         return self.run("systemctl", "show", "--value", "-p", name, unit, check=False).stdout.strip()
 
     def journal(self, unit: str) -> str:
-        return self.run("journalctl", "-u", unit, "-o", "cat", "--no-pager").stdout
+        """What was said of a unit, and by it, since `forget`."""
+        after = ("--after-cursor", self._cursor) if self._cursor else ()
+        return self.run("journalctl", "-u", unit, "-o", "cat", "--no-pager", *after).stdout
+
+    def forget(self) -> None:
+        """What the journal says until now."""
+        self._cursor = self.run("journalctl", "-n", "0", "--show-cursor", "-q").stdout.strip().removeprefix("-- cursor: ")
 
     def path(self, inside: str) -> Path:
         """A file of the rig's, as this process reaches it."""
