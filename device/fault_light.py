@@ -50,6 +50,7 @@ class FaultLight:
 
     def close(self) -> None:
         """Dark, and the line is let go."""
+        self._output.value = False
         self._output.close()
 
 

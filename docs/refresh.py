@@ -173,6 +173,15 @@ def light_table() -> str:
     return "\n".join(lines) + "\n"
 
 
+def no_daemon() -> str:
+    """What the fault light shows."""
+    looks = signals.CANNOT_START.looks
+    return (
+        "| state | recording light | ready light | what it means |\n|---|---|---|---|\n"
+        f"| cannot-start | dark | {looks} | nothing is recorded, whatever is pressed: hand the camera in |\n"
+    )
+
+
 def cue_table() -> str:
     lines = ["| cue | vibration | buzzer | priority | what it means |", "|---|---|---|---|---|"]
     for name, cue in signals.CUES.items():
@@ -545,6 +554,7 @@ def made() -> dict[str, Callable[[], str]]:
         "policy-table": lambda: policy_table(policy),
         "policy-diagram": lambda: policy_diagram(policy),
         "lights": light_table,
+        "no-daemon": no_daemon,
         "cues": cue_table,
         "policy-keys": policy_keys,
         "configuration-keys": lambda: keys_page(_configuration_type(), CONFIGURATION),

@@ -88,7 +88,11 @@ def _unit(name: str) -> dict[str, list[str]]:
 
 def test_the_units_give_the_network_to_off_load_alone_and_the_card_to_the_daemon_alone() -> None:
     daemon, offload = _unit("bodycam.service"), _unit("bodycam-offload.service")
-    assert (daemon["PrivateNetwork"], daemon["RestrictAddressFamilies"]) == (["yes"], ["AF_UNIX"])
+    assert daemon["PrivateNetwork"] == ["yes"]
+    assert daemon["RestrictAddressFamilies"] == ["AF_UNIX AF_NETLINK"], (
+        "netlink: udev, which libcamera asks for cameras"
+    )
+    assert (daemon["User"], offload["User"]) == (["bodycam"], ["bodycam-offload"])
     assert "PrivateNetwork" not in offload
     assert daemon["ReadWritePaths"] == ["/var/lib/bodycam"]
     assert (offload["ReadOnlyPaths"], offload["ReadWritePaths"]) == (["/var/lib/bodycam"], ["-/var/lib/bodycam/spool"])

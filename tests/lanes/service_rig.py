@@ -195,7 +195,9 @@ class ServiceRig(SystemdRig):
         ours = {kind: str(self.path(f"/proc/1/ns/{kind}").readlink()) for kind in ("net", "ipc", "user", "uts", "mnt")}
         self.systemctl("start", "other")
         other = str(self.main_pid("other"))
-        self.path("/run/asked").write_text(f"PROBE_OTHER={other}\nPROBE_NAMESPACES={json.dumps(json.dumps(ours))}\n", "ascii")
+        self.path("/run/asked").write_text(
+            f"PROBE_OTHER={other}\nPROBE_NAMESPACES={json.dumps(json.dumps(ours))}\n", "ascii"
+        )
         self.systemctl("start", "--", *(f"probe-{unit}" for unit in UNITS))
         answers = {unit: json.loads(self.path(f"/run/probe-{unit}").read_bytes()) for unit in UNITS}
         plain = self.run(self.interpreter, "/opt/rig/tree/tests/lanes/sandbox_probe.py", other, json.dumps(ours)).stdout

@@ -152,7 +152,9 @@ class SystemdRig:
 
     def forget(self) -> None:
         """What the journal says until now."""
-        self._cursor = self.run("journalctl", "-n", "0", "--show-cursor", "-q").stdout.strip().removeprefix("-- cursor: ")
+        self._cursor = (
+            self.run("journalctl", "-n", "0", "--show-cursor", "-q").stdout.strip().removeprefix("-- cursor: ")
+        )
 
     def path(self, inside: str) -> Path:
         """A file of the rig's, as this process reaches it."""

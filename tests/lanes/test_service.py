@@ -5,7 +5,6 @@ each unit's sandbox lets its process do, asked from inside. The hardware is the 
 import os
 import shutil
 import signal
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -238,7 +237,9 @@ def test_what_is_touched_stays_in_memory_and_is_never_dumped(rig: ServiceRig) ->
 def test_a_new_device_makes_its_keys_and_records_once_the_agency_has_answered(rig: ServiceRig, tmp_path: Path) -> None:
     rig.forget_device()
     rig.systemctl("start", "bodycam-provision")
-    made = rig.run("stat", "-c", "%n %U %a", *(f"{IDENTITY}/{name}" for name in ("device.key", "ledger.csr", "media.csr")))
+    made = rig.run(
+        "stat", "-c", "%n %U %a", *(f"{IDENTITY}/{name}" for name in ("device.key", "ledger.csr", "media.csr"))
+    )
     assert made.stdout.split() == [
         f"{IDENTITY}/device.key", "bodycam", "600", f"{IDENTITY}/ledger.csr", "bodycam", "644",
         f"{IDENTITY}/media.csr", "bodycam", "644",
@@ -264,7 +265,10 @@ def answer(rig: ServiceRig) -> None:
     """What the agency does with the requests, and what a person then does on the device."""
     rig.run("install", "-d", "-o", "bodycam", "/srv/answer")
     install = ["runuser", "-u", "bodycam", "--", "bodycam", "provision", "install", "--config", CONFIG]
-    for role, more in ((Role.LEDGER, ["--statement", "/srv/answer/statement", "--provisioner", "/srv/answer/provisioner"]), (Role.MEDIA, [])):
+    for role, more in (
+        (Role.LEDGER, ["--statement", "/srv/answer/statement", "--provisioner", "/srv/answer/provisioner"]),
+        (Role.MEDIA, []),
+    ):
         name = role.name.lower()
         request = x509.load_pem_x509_csr(rig.path(f"{IDENTITY}/{name}.csr").read_bytes())
         key = request.public_key()
@@ -289,9 +293,17 @@ def test_off_load_sends_and_hands_in_the_receipt_as_a_user_of_its_own(
     user = rig.run("ps", "-o", "user:20=,group=", "-p", str(rig.main_pid("bodycam-offload"))).stdout.split()
     assert user == ["bodycam-offload", "bodycam"]
     bench = rig.bench
-    desk = ("--trust", str(bench.trust), "--key", str(bench.receipt_key), "--certificate", str(bench.receipt_certificate))
+    desk = (
+        "--trust",
+        str(bench.trust),
+        "--key",
+        str(bench.receipt_key),
+        "--certificate",
+        str(bench.receipt_certificate),
+    )
     assert run("receive", f"folder:{rig.path(STORE)}", *desk) == 0
     assert ": received" in capsys.readouterr().out
+    rig.run("chown", "-R", "bodycam-offload", STORE)
     rig.until("the receipt is handed in", lambda: ": handed in: " in rig.journal("bodycam-offload"))
     rig.until("the daemon has taken it", lambda: any(rig.path(f"{CARD}/receipts").iterdir()))
     rig.until("and cleared the spool", lambda: not any(rig.path(f"{CARD}/spool").glob("*.receipt")))
