@@ -118,7 +118,11 @@ def test_78_is_the_end_and_the_last_step_is_not_systemds_own() -> None:
     )
     assert [line for line in unit if "Action" in line] == []
     assert "OnFailure=bodycam-fault.service bodycam-reboot.service" in unit
-    assert 'ExecCondition=/usr/bin/test "${MONITOR_EXIT_STATUS}" != 78' in lines("bodycam-reboot")
+    asked = [line for line in lines("bodycam-reboot") if line.startswith("ExecCondition=")]
+    assert [line.split("-p ")[1] for line in asked] == [
+        "ExecMainStatus bodycam.service)\" -ne 78'",
+        "NRestarts bodycam.service)\" -ge 4'",
+    ]
 
 
 def test_no_camera_is_hidden() -> None:

@@ -2,7 +2,7 @@
 systemd/. Standard library alone. Prints one JSON object: the probe's name, and "ok", an error's name or what was found.
 
 Each probe needs one right, so that each answer tells of one setting. Usage:
-sandbox_probe.py OTHER_PROCESS_ID NAMESPACES (JSON: the service manager's own)
+sandbox_probe.py OTHER_PROCESS_ID NAMESPACES (JSON: the service manager's own) PROBE (empty: all)
 """
 
 import ctypes
@@ -225,4 +225,6 @@ def probes(other: int, systemds: dict[str, str]) -> dict[str, Callable[[], objec
 
 
 if __name__ == "__main__":
-    print(json.dumps({name: asked(do) for name, do in probes(int(sys.argv[1]), json.loads(sys.argv[2])).items()}))
+    every = probes(int(sys.argv[1]), json.loads(sys.argv[2]))
+    wanted = [name for name in every if sys.argv[3] in ("", name)]
+    print(json.dumps({name: asked(every[name]) for name in wanted}))

@@ -84,3 +84,41 @@ ROWS = {
     for cells in [[cell.strip() for cell in line.split("|")]]
 }
 """What is asked, and the answers: one for each of `UNITS`, and the last without a sandbox."""
+
+_LINES = """
+without this line                                    | the probe                | answers
+-----------------------------------------------------|--------------------------|--------
+User=bodycam                                         | read another user's file | ok
+SupplementaryGroups=video audio gpio i2c tss         | device gpio              | EACCES
+UMask=0027                                           | umask                    | 0022
+LimitCORE=0                                          | core limit               | 0 -1
+DeviceAllow=char-video4linux rw                      | device video             | EPERM
+DeviceAllow=char-media rw                            | device media             | EPERM
+DeviceAllow=char-dma_heap rw                         | device dma_heap          | EPERM
+DeviceAllow=char-alsa rw                             | device sound             | EPERM
+DeviceAllow=char-gpiochip rw                         | device gpio              | EPERM
+DeviceAllow=char-i2c rw                              | device i2c               | EPERM
+DeviceAllow=/dev/tpmrm0 rw                           | device tpm               | EPERM
+PrivateNetwork=yes                                   | namespace net            | systemd's
+RestrictAddressFamilies=AF_UNIX AF_NETLINK           | socket inet              | ok
+ProtectSystem=strict                                 | write identity           | ok
+ProtectHome=yes                                      | read /home               | ok
+PrivateTmp=yes                                       | others' /tmp             | seen
+PrivateIPC=yes                                       | namespace ipc            | systemd's
+PrivateUsers=yes                                     | namespace user           | systemd's
+NoExecPaths=/var/lib/bodycam                         | execute what it wrote    | ok
+ProtectProc=invisible                                | see another process      | seen
+ProtectKernelTunables=yes                            | tunables                 | writable
+ProtectControlGroups=yes                             | cgroups                  | writable
+ProtectHostname=yes                                  | namespace uts            | systemd's
+RestrictNamespaces=yes                               | a user namespace         | ok
+RestrictSUIDSGID=yes                                 | set-user-id file         | ok
+LockPersonality=yes                                  | another personality      | ok
+MemoryDenyWriteExecute=yes                           | executable memory        | ok
+SystemCallFilter=~@privileged @resources @keyring    | a key for the keyring    | ok
+SystemCallFilter=adjtimex clock_adjtime              | ask the clock            | EPERM
+"""
+
+LINES = [tuple(cell.strip() for cell in line.split("|")) for line in _LINES.strip().splitlines()[2:]]
+"""Lines of bodycam.service that alone hold something: how each begins, and which probe answers what without it. The others
+are held twice: without capabilities and privileged system calls, much that they forbid can't be done anyway."""

@@ -5,6 +5,8 @@ hardware, and what a person does to it. The units are those of systemd/, with th
 import json
 import os
 import shutil
+from collections.abc import Sequence
+from itertools import zip_longest
 from pathlib import Path
 
 from device.evidence.verdicts import CardVerdict
@@ -34,10 +36,11 @@ _FSTAB = "tmpfs /var/lib/bodycam tmpfs nodev,nosuid,noexec,mode=755 0 0\n"
 _OVERRIDE = "/run/systemd/system/bodycam.service.d"
 _OTHER = "[Service]\nUser=bodycam\nExecStart=/usr/bin/sleep infinity\n"
 """A process of the daemon's user, which off-load must not reach."""
-_NOT_IN_A_PROBE = {
-    "Type", "ExecStart", "ExecCondition", "Restart", "RestartSec", "RestartPreventExitStatus", "WatchdogSec", "OnFailure",
-    "Conflicts", "Before", "StartLimitIntervalSec", "StartLimitBurst", "ConditionPathExists",
+_LIFE = {
+    "Type", "ExecStart", "ExecCondition", "Restart", "RestartSec", "RestartPreventExitStatus", "WatchdogSec", "TimeoutStartSec",
+    "TimeoutStopSec", "TimeoutAbortSec", "WorkingDirectory",
 }  # fmt: skip
+_PROBE = "/opt/rig/tree/tests/lanes/sandbox_probe.py"
 MASKED = ("systemd-sysctl.service", "systemd-modules-load.service", "lvm2-monitor.service")
 """What would reach past the rig, to the kernel that it shares."""
 _RIG_PATHS = {
@@ -63,8 +66,6 @@ class ServiceRig(SystemdRig):
         files |= {"etc/fstab": _FSTAB}
         files |= {"etc/systemd/system/other.service": _OTHER}
         super().__init__(work, files)
-        for unit in UNITS:
-            self.add(f"etc/systemd/system/probe-{unit}.service", _probe(unit, self.interpreter))
         self.agency = Agency()
         self.bench: Bench
         self._lines = -1
@@ -192,28 +193,50 @@ class ServiceRig(SystemdRig):
 
     def probed(self) -> dict[str, dict[str, str]]:
         """The probe's answers under each unit's settings, and without any."""
-        ours = {kind: str(self.path(f"/proc/1/ns/{kind}").readlink()) for kind in ("net", "ipc", "user", "uts", "mnt")}
-        self.systemctl("start", "other")
-        other = str(self.main_pid("other"))
-        self.path("/run/asked").write_text(
-            f"PROBE_OTHER={other}\nPROBE_NAMESPACES={json.dumps(json.dumps(ours))}\n", "ascii"
-        )
-        self.systemctl("start", "--", *(f"probe-{unit}" for unit in UNITS))
-        answers = {unit: json.loads(self.path(f"/run/probe-{unit}").read_bytes()) for unit in UNITS}
-        plain = self.run(self.interpreter, "/opt/rig/tree/tests/lanes/sandbox_probe.py", other, json.dumps(ours)).stdout
+        answers = self._answers({unit: sandbox(unit) for unit in UNITS})
+        plain = self.run(self.interpreter, _PROBE, *self._asked(), "").stdout
         return answers | {"nothing": json.loads(plain)}
 
+    def probed_without(self, unit: str, lines: list[tuple[str, str]]) -> list[str]:
+        """For each line, told by its beginning, and each probe: what that one answers under the unit's settings without it."""
+        every = sandbox(unit)
+        settings = {}
+        for number, (line, _) in enumerate(lines):
+            settings[f"{number:02}"] = [other for other in every if not other.startswith(line)]
+            assert len(settings[f"{number:02}"]) == len(every) - 1, line
+        answers = self._answers(settings, [probe for _, probe in lines])
+        return [said[probe] for said, (_, probe) in zip(answers.values(), lines, strict=True)]
 
-def _probe(unit: str, interpreter: str) -> str:
-    """The unit itself, with the probe in the place of its program."""
-    kept = [
-        line
-        for line in (ROOT / "systemd" / f"{unit}.service").read_text("utf-8").splitlines()
-        if line.partition("=")[0] not in _NOT_IN_A_PROBE
+    def _asked(self) -> tuple[str, str]:
+        """The probe's arguments: a process of the daemon's user, and systemd's own namespaces."""
+        self.systemctl("start", "other")
+        kinds = ("net", "ipc", "user", "uts", "mnt")
+        return str(self.main_pid("other")), json.dumps(
+            {kind: str(self.path(f"/proc/1/ns/{kind}").readlink()) for kind in kinds}
+        )
+
+    def _answers(self, settings: dict[str, list[str]], only: Sequence[str] = ()) -> dict[str, dict[str, str]]:
+        """`only`: the one probe that is asked, for each of the settings."""
+        other, ours = self._asked()
+        for (name, lines), probe in zip_longest(settings.items(), only, fillvalue=""):
+            service = [
+                "[Unit]", "After=var-lib-bodycam.mount", "[Service]", "Type=oneshot",
+                f"StandardOutput=truncate:/run/probe-{name}", f"ExecStart={self.interpreter} {_PROBE} {other} '{ours}' \"{probe}\"",
+                *lines,
+            ]  # fmt: skip
+            self.path(f"/run/systemd/system/probe-{name}.service").write_text("\n".join(service) + "\n", "utf-8")
+        self.systemctl("daemon-reload")
+        answers = {}
+        for name in settings:  # one after the other: they write to the same folders
+            started = self.run("systemctl", "start", f"probe-{name}.service", check=False).returncode == 0
+            answers[name] = json.loads(self.path(f"/run/probe-{name}").read_bytes()) if started else {}
+        return answers
+
+
+def sandbox(unit: str) -> list[str]:
+    """The lines of [Service] that say what its process may do: all but how it is started, watched and ended."""
+    text = (ROOT / "systemd" / f"{unit}.service").read_text("utf-8")
+    service = text.split("[Service]\n")[1].split("\n[")[0].splitlines()
+    return [
+        line for line in service if "=" in line and not line.startswith("#") and line.partition("=")[0] not in _LIFE
     ]
-    at = kept.index("[Service]") + 1
-    kept[at:at] = [
-        "Type=oneshot", "EnvironmentFile=/run/asked", f"StandardOutput=truncate:/run/probe-{unit}",
-        f"ExecStart={interpreter} /opt/rig/tree/tests/lanes/sandbox_probe.py ${{PROBE_OTHER}} ${{PROBE_NAMESPACES}}",
-    ]  # fmt: skip
-    return "\n".join(kept) + "\n"

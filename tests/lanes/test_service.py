@@ -16,8 +16,8 @@ from device.evidence.identity import Role
 from tests.benches import DEVICE, shown
 from tests.commands import run
 from tests.conftest import _want
-from tests.lanes.sandbox_table import ROWS, UNITS
-from tests.lanes.service_rig import CARD, CONFIG, IDENTITY, STORE, ServiceRig
+from tests.lanes.sandbox_table import LINES, ROWS, UNITS
+from tests.lanes.service_rig import CARD, CONFIG, IDENTITY, STATE, STORE, ServiceRig
 from tests.lanes.systemd_rig import COMMANDS
 
 pytestmark = pytest.mark.lane
@@ -71,6 +71,13 @@ def test_no_probe_goes_unasked(answers: dict[str, dict[str, str]]) -> None:
     assert answers.keys() == {*UNITS, "nothing"}
     for unit in UNITS:
         assert answers[unit].keys() - {"memlock limit", "lock memory"} == ROWS.keys(), unit
+
+
+def test_each_line_of_the_daemons_sandbox_holds_something(shared_rig: ServiceRig) -> None:
+    """Taken out, each makes its probe answer otherwise than above."""
+    answers = shared_rig.probed_without("bodycam", [(line, probe) for line, probe, _ in LINES])
+    assert [(*row[:2], said) for row, said in zip(LINES, answers, strict=True)] == LINES
+    assert [line for line, probe, said in LINES if ROWS[probe][0] == said] == [], "that is no difference"
 
 
 # -- the daemon's life ----------------------------------------------------------------------------------------------
@@ -162,6 +169,19 @@ def test_no_number_of_starts_by_hand_makes_a_configuration_error_a_reason_to_reb
     rig.until("the limit is hit", lambda: "Start request repeated too quickly" in rig.journal("bodycam"))
     rig.until("the last step was asked", lambda: rig.journal("bodycam-reboot").count(NO_REBOOT) > 0)
     rig.until("nothing is under way", lambda: rig.run("systemctl", "list-jobs", "--no-legend").stdout == "")
+    assert rig.ended_by(0.5) is None
+
+
+def test_a_configuration_error_is_no_reason_to_reboot_after_any_number_of_restarts(rig: ServiceRig) -> None:
+    """Four starts that fail, and a fifth that says 78."""
+    turns = f"{STATE}/turns"
+    rig.override(
+        f'ExecStart=\nExecStart=/bin/sh -c "echo >> {turns}; test $$(wc -l < {turns}) -lt 5 || exit 78; exit 1"'
+    )
+    rig.run("systemctl", "start", "--no-block", "bodycam")
+    rig.until("the fifth has failed", lambda: rig.show("bodycam", "ExecMainStatus") == "78")
+    assert rig.show("bodycam", "NRestarts") == "4"
+    rig.until("the last step was asked", lambda: NO_REBOOT in rig.journal("bodycam-reboot"))
     assert rig.ended_by(0.5) is None
 
 
