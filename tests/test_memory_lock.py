@@ -14,11 +14,13 @@ from device.service import memory
 from tests.conftest import _want
 
 LOCKED = """
+import mmap
 import resource
 from pathlib import Path
 from device.service.memory import keep_in_memory
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 done = keep_in_memory()
+untouched = mmap.mmap(-1, 64 * 1024 * 1024)
 touched = bytearray(8 * 1024 * 1024)
 lines = Path("/proc/self/status").read_text().splitlines()
 found = {line.split(":")[0]: int(line.split()[1]) for line in lines if line.startswith("Vm")}
