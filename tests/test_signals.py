@@ -180,7 +180,7 @@ def picked(rows: tuple[signals.Indication, ...], state: State, held: Capture) ->
 
 
 def test_patterns_are_told_apart() -> None:
-    patterns = list(NAMES.values())
+    patterns = [*NAMES.values(), signals.CANNOT_START]
     assert {value for value in vars(signals).values() if isinstance(value, Pattern)} == set(patterns)
     assert len({pattern.looks for pattern in patterns}) == len(patterns)
     assert len({(pattern.on, pattern.times_ms) for pattern in patterns}) == len(patterns)

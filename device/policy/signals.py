@@ -36,8 +36,7 @@ WINK = Pattern("one short flash every 3 s", times_ms=(100, 2900))
 TWO_WINKS = Pattern("two short flashes every 3 s", times_ms=(100, 200, 100, 2600))
 THREE_WINKS = Pattern("three short flashes every 3 s", times_ms=(100, 200, 100, 200, 100, 2300))
 RARE_WINK = Pattern("one short flash every 10 s", times_ms=(100, 9900))
-BURSTS = Pattern("fast blink for two seconds, then dark for two", times_ms=(*(125, 125) * 7, 125, 2125))
-CANNOT_START = BURSTS
+CANNOT_START = Pattern("fast blink for two seconds, then dark for two", times_ms=(*(125, 125) * 7, 125, 2125))
 """The ready light while there is no daemon at all, shown in its place by `bodycam fault-light`."""
 
 

@@ -28,7 +28,7 @@ def _locked(mlockall: Callable[[int], int]) -> bool:
         (MCL_CURRENT | MCL_ONFAULT, "as far as it is mapped now"),
     ):
         if mlockall(flags) == 0:
-            log.info("memory: locked, %s", what)
+            log.debug("memory: locked, %s", what)
             return flags & MCL_FUTURE != 0
         log.warning("memory: not locked %s: %s; set LimitMEMLOCK=infinity", what, os.strerror(ctypes.get_errno()))
     return False

@@ -6,7 +6,6 @@ import json
 import os
 import shutil
 from collections.abc import Sequence
-from itertools import zip_longest
 from pathlib import Path
 
 from device.evidence.verdicts import CardVerdict
@@ -218,7 +217,7 @@ class ServiceRig(SystemdRig):
     def _answers(self, settings: dict[str, list[str]], only: Sequence[str] = ()) -> dict[str, dict[str, str]]:
         """`only`: the one probe that is asked, for each of the settings."""
         other, ours = self._asked()
-        for (name, lines), probe in zip_longest(settings.items(), only, fillvalue=""):
+        for (name, lines), probe in zip(settings.items(), only or [""] * len(settings), strict=True):
             service = [
                 "[Unit]", "After=var-lib-bodycam.mount", "[Service]", "Type=oneshot",
                 f"StandardOutput=truncate:/run/probe-{name}", f"ExecStart={self.interpreter} {_PROBE} {other} '{ours}' \"{probe}\"",
