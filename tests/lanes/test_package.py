@@ -1,0 +1,200 @@
+"""The Debian package in a clean distribution: installed, upgraded, rolled back, removed, purged; evidence and keys survive."""
+
+import json
+import os
+import shutil
+import struct
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from deb import build
+from tests.benches import make_bench
+from tests.lanes.clean_root import System, in_root, make_root
+from tests.lanes.twin_in_root import BUTTONS
+
+pytestmark = [
+    pytest.mark.lane,
+    pytest.mark.tools("mmdebstrap", "systemd-nspawn", "dpkg-buildpackage", "dh", "lintian", "nsenter"),
+    pytest.mark.skipif(os.geteuid() != 0 and os.environ.get("CI") != "true", reason="needs root"),
+]
+ROOT = Path(__file__).resolve().parents[2]
+NOW, NEXT = build.version(), "99.0.0"
+KEPT = ("/var/lib/bodycam", "/var/lib/bodycam-identity", "/var/lib/bodycam-state", "/etc/bodycam")
+KEYS = "/var/lib/bodycam-identity"
+AARCH64, X86_64 = 0xB7, 0x3E
+DROP_IN = "[Service]\nExecStart=\nExecStart=/usr/bin/python3 -I /opt/twin/twin_in_root.py\n"
+LIST = """
+import hashlib, os, sys
+for top in sys.argv[1:]:
+    for folder, _, files in os.walk(top):
+        for path in [folder, *(os.path.join(folder, name) for name in files)]:
+            said = os.lstat(path)
+            what = hashlib.sha256(open(path, "rb").read()).hexdigest() if os.path.isfile(path) else "-"
+            if not path.endswith(".example") and path != "/etc/bodycam":
+                print(path, oct(said.st_mode), said.st_uid, said.st_gid, said.st_mtime_ns * (what != "-"), what)
+"""
+IMPORTS = """
+import sys
+version = f"cp{sys.version_info.major}{sys.version_info.minor}"
+sys.path[:0] = ["/usr/lib/bodycam/python", f"/usr/lib/bodycam/{version}"]
+import av, botocore.session, cryptography.x509, gpiozero, msgspec, numpy, pkcs11, pyrage, rich.console
+botocore.session.get_session().create_client("s3", region_name="us-east-1")
+print(av.__file__, msgspec.__file__, numpy.__file__)
+"""
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("package")
+
+
+@pytest.fixture(scope="module")
+def packages(folder: Path) -> dict[str, Path]:
+    """This version and a later one, for this machine and the Pi."""
+    into = folder / "packages"
+    return {
+        "now": build.build(into, "amd64", NOW),
+        "next": build.build(into, "amd64", NEXT),
+        "arm64": build.build(into, "arm64", NOW),
+    }
+
+
+@pytest.fixture(scope="module")
+def system(folder: Path, packages: dict[str, Path]) -> Iterator[System]:
+    root = make_root(folder / "bookworm", "bookworm", ["python3-numpy"])
+    twin = folder / "twin"
+    twin.mkdir()
+    shutil.copytree(ROOT / "hw_sim", twin / "hw_sim")
+    shutil.copy(Path(__file__).with_name("twin_in_root.py"), twin)
+    bench = make_bench(folder / "bench", pre_event_s=2, post_event_s=1)
+    config = bench.config.read_text("utf-8")
+    for old, new in {
+        '"../card"': '"/var/lib/bodycam"',
+        '"device.key"': f'"{KEYS}/device.key"',
+        '"media.key"': f'"{KEYS}/media.key"',
+        '"policy-kept.bundle"': '"/var/lib/bodycam-state/policy-kept.bundle"',
+        '"status.json"': '"/run/bodycam/status.json"',
+    }.items():
+        assert old in config
+        config = config.replace(old, new)
+    bench.config.write_text(config, "utf-8")
+    binds = {"/packages": packages["now"].parent, "/opt/twin": twin, "/opt/bench": bench.root}
+    with System(root, folder / "system.log", binds) as booted:
+        yield booted
+
+
+def _installed(system: System) -> str:
+    return system.run("dpkg-query", "--show", "--showformat=${db:Status-Abbrev} ${Version}", "bodycam", status=None).strip()
+
+
+def _kept(system: System) -> dict[str, str]:
+    """What must survive: each file and folder with its mode, owner, date and hash."""
+    lines = system.run("python3", "-I", "-c", LIST, *KEPT).splitlines()
+    return dict(line.split(" ", 1) for line in lines)
+
+
+def _grown(before: dict[str, str], after: dict[str, str]) -> list[str]:
+    """What was there before and is not the same now."""
+    return sorted(path for path, said in before.items() if after.get(path) != said)
+
+
+def _recording(system: System) -> str:
+    said = json.loads(system.run("bodycam", "status", "--json"))
+    return str(said["recording"])
+
+
+def _press(system: System, line: str) -> None:
+    system.run("sh", "-c", 'echo "$1" > "$2"', "sh", line, BUTTONS)
+
+
+def _record(system: System) -> str:
+    """Begin a recording; its name."""
+    _press(system, "double record")
+    system.until("a recording is open", lambda: _recording(system))
+    return _recording(system)
+
+
+def _end(system: System) -> None:
+    _press(system, "hold record 3200")
+    system.until("the stop is asked for", lambda: "confirm" in system.run("bodycam", "status") or not _recording(system), 10)
+    _press(system, "press record")
+    system.until("the recording is closed", lambda: not _recording(system))
+
+
+def _provisioned(system: System) -> None:
+    """As an agency leaves a device: configuration, certificates and policy, keys; and the twin in the place of the pins."""
+    for name in ("bodycam.toml", "device.der", "media.der", "provisioner.der", "provisioning.jsonl", "policy.bundle", "agency-ca.pem"):
+        system.run("install", "-m", "0644", f"/opt/bench/device/{name}", f"/etc/bodycam/{name}")
+    for name in ("device.key", "media.key"):
+        system.run("install", "-m", "0600", "-o", "bodycam", "-g", "bodycam", f"/opt/bench/device/{name}", f"{KEYS}/{name}")
+    system.run("mkfifo", "-m", "0666", BUTTONS)
+    system.run("mkdir", "-p", "/etc/systemd/system/bodycam.service.d")
+    system.run("sh", "-c", 'printf "$1" > /etc/systemd/system/bodycam.service.d/twin.conf', "sh", DROP_IN)
+    system.run("systemctl", "daemon-reload")
+
+
+def _verified(system: System) -> None:
+    said = system.run("bodycam", "verify", "/var/lib/bodycam", "--trust", "/opt/bench/agency/ca.pem", status=None)
+    assert "intact" in said, said
+
+
+def test_installed_upgraded_rolled_back_removed_and_purged(system: System, packages: dict[str, Path]) -> None:
+    now, following = f"/packages/{packages['now'].name}", f"/packages/{packages['next'].name}"
+
+    said = system.run("dpkg", "--install", now)
+    assert "no /etc/bodycam/bodycam.toml yet" in said
+    assert "no /boot/firmware/cmdline.txt" in said
+    assert _installed(system) == f"ii  {NOW}"
+    assert system.run("bodycam", "--version") == f"bodycam {NOW}\n"
+    for unit, state in {"bodycam": "enabled", "bodycam-provision": "enabled", "bodycam-offload": "disabled"}.items():
+        assert system.run("systemctl", "is-enabled", f"{unit}.service", status=None).strip() == state, unit
+    assert system.run("systemctl", "is-active", "bodycam.service", status=None).strip() == "inactive"
+
+    _provisioned(system)
+    system.run("systemctl", "start", "bodycam.service")
+    first = _record(system)
+
+    # 1. never while a recording is open: nothing is changed, and the daemon is the same process
+    process = system.run("systemctl", "show", "--property=MainPID", "bodycam.service")
+    for command in (("--install", following), ("--remove", "bodycam")):
+        said = system.run("dpkg", *command, status=1)
+        assert f"recording {first} is open" in said
+        assert (_installed(system), _recording(system)) == (f"ii  {NOW}", first)
+        assert system.run("systemctl", "show", "--property=MainPID", "bodycam.service") == process
+    _end(system)
+
+    # 2. an upgrade and a roll-back, with a recording before, between and after
+    for package, version in ((following, NEXT), (now, NOW)):
+        before = _kept(system)
+        system.run("dpkg", "--install", package)
+        assert system.run("bodycam", "--version") == f"bodycam {version}\n"
+        system.until("the daemon runs again", lambda: system.run("systemctl", "is-active", "bodycam.service", status=None) == "active\n")
+        changed = _grown(before, _kept(system))
+        assert [path for path in changed if "/journal" not in path and before[path].split()[-1] != "-"] == [], changed
+        _record(system)
+        _end(system)
+        _verified(system)
+
+    # 3. the journal itself, to the byte: nothing writes while the daemon is off
+    system.run("systemctl", "disable", "--now", "bodycam.service")
+    before = _kept(system)
+    assert sum("/evidence/" in path and path.endswith(".mp4.age") or "/evidence/" in path for path in before) > 3
+    for command in (("--install", following), ("--install", now), ("--remove", "bodycam"), ("--purge", "bodycam")):
+        said = system.run("dpkg", *command)
+        assert _grown(before, _kept(system)) == [], command
+    assert "kept, with their owner, the user bodycam" in said
+    assert system.run("id", "--name", "--user", "bodycam") == "bodycam\n"
+    assert system.run("sh", "-c", "ls -d /usr/lib/bodycam /usr/bin/bodycam /etc/systemd/system/multi-user.target.wants/bodycam*", status=2)
+
+    # 4. installed again, the same device goes on where it was
+    system.run("dpkg", "--install", now)
+    system.until("the daemon runs again", lambda: system.run("systemctl", "is-active", "bodycam.service", status=None) == "active\n")
+    assert _grown({path: said for path, said in before.items() if "/evidence/" in path and "-" != said.split()[-1]}, _kept(system)) == []
+    _record(system)
+    _end(system)
+    system.run("systemctl", "stop", "bodycam.service")
+    said = system.run("bodycam", "verify", "/var/lib/bodycam", "--trust", "/opt/bench/agency/ca.pem")
+    assert "intact" in said
