@@ -31,6 +31,8 @@ from device.policy.model import Policy, parse_policy
 from device.policy.state import RESTING, Deadlines, Event, Explaining, Moment, Phase, State
 from device.selftest import self_test
 from device.selftest_machine import Machine
+from device.tables import Board
+from docs.wiring import svg
 from hw_sim.agency import Agency, Bench
 from hw_sim.clock import VirtualClock, VirtualTime
 from hw_sim.disk import TwinDisk
@@ -583,6 +585,7 @@ def main() -> int:
         if new != text:
             page.write_text(new, "utf-8")
             print(f"{page.relative_to(DOCS)}: written anew")
+    (DOCS / "wiring.svg").write_text(svg(Board()), "utf-8")
     return 0
 
 
