@@ -6,8 +6,9 @@ BIN := .venv/bin
 READY := .venv/.ready
 SEED ?= 1
 JOBS ?= 2
+MACHINE ?= arm64
 
-.PHONY: help demo test lanes check format bench power-cuts alterations edits export-edits verify-large policy-million clean
+.PHONY: help demo test lanes deb check format bench power-cuts alterations edits export-edits verify-large policy-million clean
 
 help:
 	@sed -n 's/^## //p' Makefile
@@ -29,6 +30,10 @@ test: $(READY)
 ## make lanes      tests on the real camera stack, a real systemd and a clean distribution; as root, on a Debian
 lanes: $(READY)
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile -m lane tests/lanes
+
+## make deb        the Debian package for a Raspberry Pi, in build/deb; MACHINE=amd64 for a machine like this
+deb: $(READY)
+	$(BIN)/python -m deb.build --machine $(MACHINE)
 
 ## make check       what CI runs: format, lint, types, import layers, tests
 check: $(READY)

@@ -26,10 +26,10 @@ def refusal(unit: str, status: bytes | None) -> str:
         return ""
     try:
         said = json.loads(status or b"")
-        recording = said["recording"]
-        if not isinstance(recording, str):
-            raise TypeError
-    except (ValueError, KeyError, TypeError):
+    except ValueError:
+        said = None
+    recording = said.get("recording") if isinstance(said, dict) else None
+    if not isinstance(recording, str):
         return f"the daemon is {unit} and its status can't be read: it may be recording; {_WAY_OUT}"
     return f"recording {recording} is open; end it first, or {_WAY_OUT}" if recording else ""
 

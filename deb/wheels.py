@@ -80,7 +80,9 @@ def _requirements() -> list[str]:
 
 def written(found: Mapping[str, set[str]]) -> str:
     """The text of wheels.txt."""
-    head = "# Made by `python -m deb.wheels` from constraints.txt; every wheel that the package bundles, by its SHA-256.\n"
+    head = (
+        "# Made by `python -m deb.wheels` from constraints.txt; every wheel that the package bundles, by its SHA-256.\n"
+    )
     lines = []
     for requirement, hashes in sorted(found.items()):
         lines += [requirement, *(f"--hash=sha256:{digest}" for digest in sorted(hashes))]

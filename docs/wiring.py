@@ -79,7 +79,12 @@ def _head(height: int) -> str:
         f'<rect width="{WIDTH}" height="{height}" fill="#fafafa"/>\n'
         + _text(WIDTH // 2, 36, "bodycam: what hangs on the Raspberry Pi's 40-pin header", "h")
         + "\n"
-        + _text(WIDTH // 2, 62, "seen from above, pin 1 at the corner with the square solder pad; GPIO numbers as in bodycam.toml", "note")
+        + _text(
+            WIDTH // 2,
+            62,
+            "seen from above, pin 1 at the corner with the square solder pad; GPIO numbers as in bodycam.toml",
+            "note",
+        )
     )
 
 
@@ -88,12 +93,24 @@ def _pin_y(pin: int) -> int:
 
 
 def _header(used: set[int]) -> list[str]:
-    drawn = [f'<rect x="{HEADER_LEFT}" y="{TOP}" width="{HEADER_WIDTH}" height="{20 * ROW}" rx="6" fill="#d9e8d9" stroke="#444"/>']
+    drawn = [
+        f'<rect x="{HEADER_LEFT}" y="{TOP}" width="{HEADER_WIDTH}" height="{20 * ROW}" rx="6" fill="#d9e8d9" stroke="#444"/>'
+    ]
     middle = HEADER_LEFT + HEADER_WIDTH // 2
     for pin in range(1, 41):
         left = pin % 2 == 1
         name = SUPPLY.get(pin) or f"GPIO {BCM_OF_PIN[pin]}"
-        colour = "#b3261e" if name == "5V" else "#c77700" if name == "3V3" else "#222" if name == "GND" else "#1f5fae" if pin in used else "#8a94a0"
+        colour = (
+            "#b3261e"
+            if name == "5V"
+            else "#c77700"
+            if name == "3V3"
+            else "#222"
+            if name == "GND"
+            else "#1f5fae"
+            if pin in used
+            else "#8a94a0"
+        )
         y = _pin_y(pin)
         drawn.append(f'<circle cx="{middle - 14 if left else middle + 14}" cy="{y}" r="11" fill="{colour}"/>')
         drawn.append(_text(middle - 14 if left else middle + 14, y + 4, str(pin), "pin"))
@@ -119,7 +136,9 @@ def _side(here: list[Part], *, left: bool) -> list[str]:
         drawn.append(f'<path class="w" d="M{edge} {_pin_y(part.pins[0])}H{turn}V{box + BOX_HEIGHT // 2}H{to}"/>')
         for n_more, pin in enumerate(part.pins[1:], 1):
             nearer = turn + n_more * LANE // 2 * (1 if left else -1)
-            drawn.append(f'<path class="w" d="M{edge} {_pin_y(pin)}H{nearer}V{box + BOX_HEIGHT // 2 + 14 * n_more}H{to}"/>')
+            drawn.append(
+                f'<path class="w" d="M{edge} {_pin_y(pin)}H{nearer}V{box + BOX_HEIGHT // 2 + 14 * n_more}H{to}"/>'
+            )
         drawn += _box(part, x, box, left=left)
     return drawn
 
@@ -145,10 +164,8 @@ _SYMBOLS = {
     "led": _LEAD
     + '<path d="M12 0H18M18 -7H44V7H18ZM44 0H56M56 -9L72 0L56 9ZM72 -9V9M72 0H94V6M62 -12l6 -8M70 -12l6 -8"/>'
     + _GROUND.format(x=94, y=4),
-    "piezo": _LEAD
-    + '<path d="M12 0H30M30 -12V12M36 -14H46V14H36ZM52 -12V12M52 0H80V6"/>' + _GROUND.format(x=80, y=4),
-    "motor": _LEAD
-    + '<path d="M12 0H16M16 -6H36V6H16ZM36 0H48M48 -11V11M48 -5L62 -14V-18M48 5L62 11V14"/>'
+    "piezo": _LEAD + '<path d="M12 0H30M30 -12V12M36 -14H46V14H36ZM52 -12V12M52 0H80V6"/>' + _GROUND.format(x=80, y=4),
+    "motor": _LEAD + '<path d="M12 0H16M16 -6H36V6H16ZM36 0H48M48 -11V11M48 -5L62 -14V-18M48 5L62 11V14"/>'
     '<path d="M62 -18H76M98 -18H104V-22M70 -18V6H84M84 0V12L94 6ZM94 0V12M94 6H104V-22"/>'
     '<circle cx="87" cy="-18" r="10" fill="#fff" stroke="#222" stroke-width="2"/>' + _GROUND.format(x=62, y=8),
     "bus": '<path d="M0 -14H24M0 0H24M24 -22H84V8H24ZM34 -22V8M74 -22V8"/>',

@@ -28,7 +28,10 @@ ON = PI.rstrip() + " cgroup_enable=memory cgroup_memory=1\n"
         (PI.rstrip(), ON),
         (ON, ON),
         ("cgroup_memory=1 " + PI, "cgroup_memory=1 " + PI.rstrip() + " cgroup_enable=memory\n"),
-        (PI.rstrip() + " cgroup_disable=memory\n", PI.rstrip() + " cgroup_disable=memory cgroup_enable=memory cgroup_memory=1\n"),
+        (
+            PI.rstrip() + " cgroup_disable=memory\n",
+            PI.rstrip() + " cgroup_disable=memory cgroup_enable=memory cgroup_memory=1\n",
+        ),
     ],
 )
 def test_the_words_are_put_at_the_end_once(before: str, after: str) -> None:
@@ -89,7 +92,7 @@ def test_a_write_that_fails_leaves_the_file_as_it_was(tmp_path: Path, monkeypatc
     def full(_: int) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(boot_options.os, "fsync", full)
+    monkeypatch.setattr("os.fsync", full)
     assert boot_options.main(["add", str(file)]) == 1
     assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {"cmdline.txt": PI}
 
@@ -126,22 +129,28 @@ def test_the_scripts_are_shell_that_stops_at_a_failure(script: str) -> None:
 
 
 def test_the_guard_is_asked_before_anything_is_stopped() -> None:
-    commands = [line.strip() for line in (ROOT / "deb/debian/prerm").read_text().splitlines() if not line.startswith("#")]
+    commands = [
+        line.strip() for line in (ROOT / "deb/debian/prerm").read_text().splitlines() if not line.startswith("#")
+    ]
     guard = commands.index("/usr/lib/bodycam/upgrade-guard")
     assert guard < commands.index('deb-systemd-invoke stop "$unit" >/dev/null') < commands.index("py3clean -p bodycam")
-    assert commands[guard - 3] == "case \"$1\" in" or "upgrade | failed-upgrade | remove | deconfigure)" in commands[:guard]
+    assert (
+        commands[guard - 3] == 'case "$1" in' or "upgrade | failed-upgrade | remove | deconfigure)" in commands[:guard]
+    )
 
 
 def test_no_script_names_a_place_where_evidence_or_keys_are_but_to_say_that_they_stay() -> None:
     for name in ("prerm", "postinst", "postrm"):
         lines = (ROOT / "deb" / "debian" / name).read_text().splitlines()
-        assert [line for line in lines if "/var/lib" in line and not line.strip().startswith('echo "bodycam: ')] == [], name
+        assert [
+            line for line in lines if "/var/lib" in line and not line.strip().startswith('echo "bodycam: ')
+        ] == [], name
         assert not re.search(r"\brm\b|\bchown\b|\bdeluser\b|\buserdel\b|rmdir|unlink", "\n".join(lines)), name
 
 
 def test_the_guard_and_the_boot_options_need_nothing_but_python() -> None:
     for module in (boot_options, upgrade_guard):
-        tree = ast.parse(Path(module.__file__).read_text())
+        tree = ast.parse(Path(str(module.__file__)).read_text())
         names = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
         names |= {node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
         assert {name.split(".")[0] for name in names} <= sys.stdlib_module_names
@@ -177,14 +186,24 @@ def test_swap_units_of_any_name_stay_off() -> None:
 def test_wheels_are_those_of_the_constraints() -> None:
     pinned = {line.lower().replace("_", "-") for line in (ROOT / "constraints.txt").read_text().split()}
     bundled = re.findall(r"^(\S+==\S+)", wheels.WHEELS.read_text(), re.MULTILINE)
-    assert {"av", "cryptography", "msgspec", "pyrage", "gpiozero", "botocore"} <= {name.split("==")[0] for name in bundled}
+    assert {"av", "cryptography", "msgspec", "pyrage", "gpiozero", "botocore"} <= {
+        name.split("==")[0] for name in bundled
+    }
     assert set(bundled) - pinned <= {name for name in bundled if name.startswith("setuptools==")}
 
 
 def test_wheels_txt_names_a_hash_for_each() -> None:
     text = wheels.written({"b==2": {"11", "00"}, "a==1": {"22"}})
-    assert text.splitlines()[1:] == ["a==1 \\", "    --hash=sha256:22", "b==2 \\", "    --hash=sha256:00 \\", "    --hash=sha256:11"]
-    assert len(re.findall(r"^\S+==\S+ \\\n    --hash=sha256:[0-9a-f]{64}", wheels.WHEELS.read_text(), re.MULTILINE)) >= 15
+    assert text.splitlines()[1:] == [
+        "a==1 \\",
+        "    --hash=sha256:22",
+        "b==2 \\",
+        "    --hash=sha256:00 \\",
+        "    --hash=sha256:11",
+    ]
+    assert (
+        len(re.findall(r"^\S+==\S+ \\\n    --hash=sha256:[0-9a-f]{64}", wheels.WHEELS.read_text(), re.MULTILINE)) >= 15
+    )
 
 
 @pytest.mark.parametrize(
@@ -196,7 +215,7 @@ def test_wheels_txt_names_a_hash_for_each() -> None:
         ("msgspec-0.22.0-cp313-cp313-manylinux2014_aarch64.manylinux_2_17_aarch64.whl", False),
     ],
 )
-def test_which_wheels_serve_every_python(name: str, shared: bool) -> None:  # noqa: FBT001 - a column of the table
+def test_which_wheels_serve_every_python(name: str, shared: bool) -> None:
     assert wheels.fits_every_python(Path(name)) is shared
 
 

@@ -8,10 +8,9 @@ import os
 import shlex
 import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-
-from typing_extensions import Self
+from typing import Self
 
 BOOT_S = 90
 END_S = 60
@@ -79,12 +78,13 @@ class System:
         assert status is None or done.returncode == status, f"{shlex.join(command)}: {done.returncode}\n{done.stdout}"
         return done.stdout
 
-    def until(self, what: str, true: "object", most_s: float = END_S) -> None:
+    def until(self, what: str, true: Callable[[], object], most_s: float = END_S) -> None:
         """Ask again and again."""
-        assert callable(true)
         ends = time.monotonic() + most_s
         while not true():
-            assert time.monotonic() < ends, f"{what}: not within {most_s} s\n{self._log.read_text('utf-8', 'replace')[-2000:]}"
+            assert time.monotonic() < ends, (
+                f"{what}: not within {most_s} s\n{self._log.read_text('utf-8', 'replace')[-2000:]}"
+            )
             assert self._spawn.poll() is None, self._log.read_text("utf-8", "replace")[-4000:]
             time.sleep(STEP_S)
 
