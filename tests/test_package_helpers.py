@@ -86,15 +86,17 @@ def test_no_file_no_change(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
 
 
 def test_a_write_that_fails_leaves_the_file_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    file = tmp_path / "cmdline.txt"
+    file, backup = tmp_path / "cmdline.txt", tmp_path / "cmdline.txt.before-bodycam"
     file.write_text(PI)
+    backup.write_text("as it was\n")
 
     def full(_: int) -> None:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("os.fsync", full)
     assert boot_options.main(["add", str(file)]) == 1
-    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {"cmdline.txt": PI}
+    left = {path.name: path.read_text() for path in tmp_path.iterdir()}
+    assert left == {"cmdline.txt": PI, "cmdline.txt.before-bodycam": "as it was\n"}
 
 
 # -- never while a recording is open --------------------------------------------------------------------------------
