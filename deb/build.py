@@ -145,7 +145,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     if VERSION.match(options.version) is None:
         parser.error(f"--version {options.version}: want numbers with points, as 0.1.0")
-    print(build(options.into, options.machine, options.version))
+    try:
+        print(build(options.into, options.machine, options.version))
+    except subprocess.CalledProcessError as failure:
+        print(f"deb: {failure.cmd[0]} ended with {failure.returncode}; what it said is above", file=sys.stderr)
+        return 1
     return 0
 
 

@@ -35,6 +35,8 @@ MODEL_FILES = {
     ".xml",
 }
 SECRETS = re.compile(r"BEGIN (EC |RSA )?PRIVATE KEY-{5}\n[A-Za-z0-9+/]|AGE-SECRET-KEY-1[0-9A-Z]{20}")
+FORMAT = "https://www.debian.org/doc/packaging-manuals/copyright-format/1.0/"
+"""How a debian/copyright says what it is: a name that its readers compare, no place that anything is taken from."""
 HOSTS = re.compile(r"https?://[a-z.-]*(pypi|pythonhosted|debian|npmjs)[a-z.-]*", re.IGNORECASE)
 
 
@@ -139,7 +141,7 @@ def test_of_opencv_only_what_draws_is_used_and_nothing_on_the_device() -> None:
 def test_no_secret_and_no_archive_address_is_in_the_tree() -> None:
     texts = {f: f.read_text("utf-8", "replace") for f in _tracked() if f != Path(__file__)}
     assert [f for f, text in texts.items() if SECRETS.search(text)] == []
-    assert [f for f, text in texts.items() if HOSTS.search(text)] == []
+    assert [f for f, text in texts.items() if HOSTS.search(text.replace(FORMAT, ""))] == []
 
 
 def test_no_shell_string_and_no_pickle() -> None:
