@@ -24,6 +24,8 @@ FIRST_POSSIBLE_S = 1_767_225_600
 """2026-01-01: a clock chip that says less was never set, or has lost its battery."""
 CHIP_AGREES_S = 30
 """As far as chip and system may drift apart between two times that somebody sets them."""
+MOST_AGE_US = 10_000_000
+"""No stamp of the kernel's is older when it is read."""
 
 _STA_UNSYNC = 0x40
 _TIME_ERROR = 5
@@ -47,6 +49,9 @@ class Clock(Protocol):
     def boot_id(self) -> str: ...
 
     def now_us(self) -> int: ...
+
+    def at_monotonic_us(self, monotonic_s: float) -> int:
+        """The boot time of an instant that the kernel stamped with CLOCK_MONOTONIC, in seconds."""
 
     def wall(self) -> Wall:
         """Cheap: it is asked for with every record."""
@@ -117,6 +122,7 @@ class BootClock:
     def __init__(self) -> None:
         self.boot_id = Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()
         self._libc = ctypes.CDLL(None, use_errno=True)
+        self._ahead_ns = 0
         self._sources = Sources()
         self.look_at_source()
 
@@ -125,6 +131,19 @@ class BootClock:
 
     def now_us(self) -> int:
         return time.clock_gettime_ns(time.CLOCK_BOOTTIME) // 1000
+
+    def at_monotonic_us(self, monotonic_s: float) -> int:
+        """The two clocks differ by what was suspended since the boot: a difference that two looks prove wrong is taken
+        anew, and one that they don't is kept, so that the order of stamps is kept. A stamp that can't be of this clock, or is
+        too old, is now."""
+        before_ns = time.clock_gettime_ns(time.CLOCK_BOOTTIME)
+        monotonic_ns = time.monotonic_ns()
+        after_ns = time.clock_gettime_ns(time.CLOCK_BOOTTIME)
+        if not before_ns - monotonic_ns <= self._ahead_ns <= after_ns - monotonic_ns:
+            self._ahead_ns = before_ns - monotonic_ns
+        at_us = (round(monotonic_s * 1e9) + self._ahead_ns) // 1000
+        now_us = after_ns // 1000
+        return at_us if now_us - MOST_AGE_US <= at_us <= now_us else now_us
 
     def wall(self) -> Wall:
         timex = _Timex()

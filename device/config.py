@@ -11,7 +11,7 @@ import msgspec
 
 from device.errors import ConfigurationError
 from device.policy.document import MAX_DOCUMENT_BYTES, DocumentError, parse_document
-from device.tables import Document
+from device.tables import ContactLine, Document
 
 if TYPE_CHECKING:
     from device.policy.model import Policy
@@ -58,6 +58,7 @@ def read_configuration(path: Path) -> Configuration:
     configuration = Configuration(path=path, tables=tables, sha256=hashlib.sha256(document).hexdigest())
     _check_media_key(configuration)
     _check_pins(configuration)
+    _check_pulls(configuration)
     _check_chatter(configuration)
     _check_health(configuration)
     return configuration
@@ -129,12 +130,27 @@ def _check_pins(configuration: Configuration) -> None:
 
 def _check_chatter(configuration: Configuration) -> None:
     """Refuse a limit on changes that the debouncing never lets a line pass."""
-    board = configuration.tables.board
-    if board.chatter_edges * board.debounce_ms >= 1000:
-        raise ConfigurationError(
-            f"{configuration.path}: board.chatter_edges is {board.chatter_edges}: with board.debounce_ms at "
-            f"{board.debounce_ms} no line changes more than {1000 // board.debounce_ms} times a second; lower one of them"
-        )
+    tables = configuration.tables
+    edges = tables.board.chatter_edges
+    own = {f"lines.{name}": line for name, line in msgspec.structs.asdict(tables.lines).items()}
+    own |= {f"triggers.{name}": trigger for name, trigger in tables.triggers.items()}
+    bounces = {f"{key}.debounce_ms": line.debounce_ms for key, line in own.items() if isinstance(line, ContactLine)}
+    for key, debounce_ms in ({"board.debounce_ms": tables.board.debounce_ms} | bounces).items():
+        if debounce_ms is not None and edges * debounce_ms >= 1000:
+            raise ConfigurationError(
+                f"{configuration.path}: board.chatter_edges is {edges}: with {key} at {debounce_ms} no line changes more "
+                f"than {1000 // debounce_ms} times a second; lower one of them"
+            )
+
+
+def _check_pulls(configuration: Configuration) -> None:
+    """Refuse a pull that a line of the header can't have: GPIO 2 and 3 have resistors to 3.3 V on every Pi."""
+    for key, (pin, line) in configuration.tables.wiring.inputs().items():
+        if pin in (2, 3) and line.pulled != "up":
+            raise ConfigurationError(
+                f"{configuration.path}: {key} is {pin}: GPIO 2 and 3 have a resistor to 3.3 V on every Pi, and this line's "
+                f'pull is "{line.pulled}"; take another line, or pull it up'
+            )
 
 
 def _check_health(configuration: Configuration) -> None:

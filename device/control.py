@@ -47,6 +47,7 @@ from device.policy import commands as do
 from device.policy import machine, signals
 from device.policy.inputs import (
     Assigned,
+    Docked,
     FaultChanged,
     Input,
     PreEventHad,
@@ -126,6 +127,7 @@ class Control:
         self._claims: dict[int, Claim] = {}
         self._offered: deque[InForce] = deque()
         self._assigned: Assigned | None = None
+        self._docked = False
         self._tickets = 0
         self._look_due_us = 0
         self._watchdog_due_us = 0
@@ -206,6 +208,8 @@ class Control:
         if isinstance(came, Assigned):
             self._assigned = came
             self._watch.shift_begins(self._policy.readiness.storage_hours)
+        if isinstance(came, Docked):
+            self._docked = came.on
         if isinstance(came, RecorderClosed):
             self._claims.pop(came.recording, None)
         for command in commands:
@@ -323,6 +327,7 @@ class Control:
             recording=names[-1] if names else "",
             muted=state.muted,
             ready=state.ready,
+            docked=self._docked,
             faults=state.faults,
             held_us=self._ring.held_us(),
             ring_bytes=self._ring.payload_bytes,

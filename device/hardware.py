@@ -12,7 +12,7 @@ from device.media.sink import EncoderSink
 from device.tables import Camera, Microphone
 
 if TYPE_CHECKING:
-    from device.controls.board import PinFactory
+    from device.controls.pins import PinFactory
     from device.evidence.anchoring import Witness
     from device.evidence.disk import Disk
     from device.evidence.envelope import Signer

@@ -10,6 +10,9 @@ _Path = Annotated[str, msgspec.Meta(min_length=1, max_length=400)]
 _Pin = Annotated[int, msgspec.Meta(ge=0, le=27)]
 _TriggerName = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9][a-z0-9-]{0,39}\Z")]
 _NO_PINS = ("debounce_ms", "stuck_after_s", "chatter_edges")
+_Debounce = Annotated[int, msgspec.Meta(ge=1, le=60)]
+_Hour = Annotated[str, msgspec.Meta(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]\Z")]
+_Percent = Annotated[int, msgspec.Meta(ge=20, le=100)]
 _Recipient = Annotated[str, msgspec.Meta(pattern="^age1[0-9a-z]{50,70}$")]
 
 
@@ -135,7 +138,7 @@ class RingSize(Table, frozen=True):
 
 
 class Board(Table, frozen=True):
-    """GPIO numbers (BCM). Buttons, switches and battery lines close to ground. A button that is held for more than
+    """GPIO numbers (BCM). Unless `lines` says otherwise, inputs close to ground. A button that is held for more than
     `stuck_after_s`, longer than any gesture, is stuck; a line that changes more often than `chatter_edges` times a
     second, more than a hand can, is broken."""
 
@@ -148,9 +151,66 @@ class Board(Table, frozen=True):
     sleep_switch: _Pin | None = None
     battery_low: _Pin | None = None
     battery_critical: _Pin | None = None
-    debounce_ms: Annotated[int, msgspec.Meta(ge=1, le=60)] = 20
+    dock: _Pin | None = None
+    debounce_ms: _Debounce = 20
     stuck_after_s: Annotated[int, msgspec.Meta(ge=12, le=120)] = 20
     chatter_edges: Annotated[int, msgspec.Meta(ge=16, le=100)] = 20
+
+
+Level = Literal["low", "high"]
+Pull = Literal["rest", "up", "down", "none"]
+
+
+class InputLine(Table, frozen=True):
+    """`active`: the level that means pressed, on or closed. `pull`: the Pi's own resistor; `rest` pulls to the other level,
+    `none` leaves the line to a resistor outside."""
+
+    active: Level = "low"
+    pull: Pull = "rest"
+
+    @property
+    def pulled(self) -> Literal["up", "down", "none"]:
+        if self.pull == "rest":
+            return "up" if self.active == "low" else "down"
+        return self.pull
+
+
+class ContactLine(InputLine, frozen=True):
+    """`debounce_ms`: this line's own; none: the board's."""
+
+    debounce_ms: _Debounce | None = None
+
+
+class OutputLine(Table, frozen=True):
+    """`active`: the level that switches it on."""
+
+    active: Level = "high"
+
+
+class Lines(Table, frozen=True):
+    """How each line of the board's is wired; `zones` is for every line of the zone switch, and a trigger says it itself."""
+
+    record_button: ContactLine = ContactLine()
+    function_button: ContactLine = ContactLine()
+    sleep_switch: ContactLine = ContactLine()
+    dock: ContactLine = ContactLine()
+    zones: ContactLine = ContactLine()
+    battery_low: InputLine = InputLine()
+    battery_critical: InputLine = InputLine()
+    recording_light: OutputLine = OutputLine()
+    ready_light: OutputLine = OutputLine()
+    buzzer: OutputLine = OutputLine()
+    vibration: OutputLine = OutputLine()
+
+
+class LightLevels(Table, frozen=True):
+    """How bright both lights are while they are lit, by day and by night. Night is a window of local hours, and only while
+    the wall clock is known; it may pass midnight. Never below 20 percent: a light that is lit is seen (R12)."""
+
+    day_percent: _Percent = 100
+    night_percent: _Percent = 100
+    night_from: _Hour = "22:00"
+    night_until: _Hour = "06:00"
 
 
 class Switches(Table, frozen=True):
@@ -160,13 +220,12 @@ class Switches(Table, frozen=True):
     zones: Annotated[dict[Word, _Pin], msgspec.Meta(max_length=16)] = {}
 
 
-class Trigger(Table, frozen=True):
+class Trigger(ContactLine, frozen=True, kw_only=True):
     """A line that something other than a thumb makes active, and the category that it stands for. `momentary`: it is
     never active for long, so that one that stays active is stuck (a panic button; not a holster or a light bar)."""
 
     line: _Pin
     category: Word
-    active: Literal["low", "high"] = "low"
     momentary: bool = False
 
 
@@ -179,6 +238,8 @@ class Wiring(msgspec.Struct, frozen=True):
     board: Board = Board()
     switches: Switches = Switches()
     triggers: Triggers = {}
+    lines: Lines = Lines()
+    lights: LightLevels = LightLevels()
 
     def pins(self) -> dict[str, int]:
         """Which configuration key has which line."""
@@ -189,6 +250,17 @@ class Wiring(msgspec.Struct, frozen=True):
         }
         zones = {f"switches.zones.{name}": pin for name, pin in self.switches.zones.items()}
         return board | zones | {f"triggers.{name}.line": trigger.line for name, trigger in self.triggers.items()}
+
+    def inputs(self) -> dict[str, tuple[int, InputLine]]:
+        """Of those that are inputs, the line and how it is wired, by the same keys."""
+        of_board = msgspec.structs.asdict(self.lines)
+        found: dict[str, tuple[int, InputLine]] = {}
+        for key, pin in self.pins().items():
+            table, name, *_ = key.split(".")
+            line = self.triggers[name] if table == "triggers" else of_board["zones" if table == "switches" else name]
+            if isinstance(line, InputLine):
+                found[key] = (pin, line)
+        return found
 
 
 class Service(Table, frozen=True):
@@ -252,10 +324,12 @@ class Document(Table, frozen=True):
     switches: Switches = Switches()
     triggers: Triggers = {}
     health: Health = Health()
+    lines: Lines = Lines()
+    lights: LightLevels = LightLevels()
     service: Service = Service()
     offload: Offload = Offload()
     assignment: Assignment = Assignment()
 
     @property
     def wiring(self) -> Wiring:
-        return Wiring(self.board, self.switches, self.triggers)
+        return Wiring(self.board, self.switches, self.triggers, self.lines, self.lights)

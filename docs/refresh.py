@@ -81,6 +81,7 @@ _CASES: Mapping[Event, tuple[Case, ...]] = {
         Case(on.SleepSwitched(at_us=_AT_US, on=True)),
         Case(on.SleepSwitched(at_us=_AT_US, on=False)),
     ),
+    Event.DOCKED: (Case(on.Docked(at_us=_AT_US, on=True)),),
     Event.ASSIGNED: (Case(on.Assigned(at_us=_AT_US, officer="b-1", role="officer", unit="", shift="")),),
     Event.LEVEL_CHANGED: (Case(on.LevelChanged(at_us=_AT_US, part="battery", level="low")),),
     Event.READINESS: (Case(on.Readiness(at_us=_AT_US, ready=False, reason="storage-full")),),
@@ -265,6 +266,8 @@ def keys_page(into: type, meanings: Mapping[str, tuple[str, str]]) -> str:
     return "\n".join(lines) + "\n"
 
 
+_CONTACTS = ("record_button", "function_button", "sleep_switch", "dock", "zones")
+
 CONFIGURATION: Mapping[str, tuple[str, str]] = {
     "device.id": ("–", "the device's name; stands in every record, and in its certificate"),
     "card.path": ("path", "where evidence goes: a folder on a partition of its own; it must exist"),
@@ -334,6 +337,7 @@ CONFIGURATION: Mapping[str, tuple[str, str]] = {
     "board.sleep_switch": ("BCM number", "the sleep switch's line; it closes to ground while it is on"),
     "board.battery_low": ("BCM number", "the power supply pulls this line to ground while the battery is low"),
     "board.battery_critical": ("BCM number", "the same, while it is nearly empty"),
+    "board.dock": ("BCM number", "the dock's contact, on while the camera is in it; it stops no recording"),
     "board.debounce_ms": ("ms", "after an edge that counted, no other counts for so long"),
     "board.stuck_after_s": (
         "s",
@@ -349,8 +353,33 @@ CONFIGURATION: Mapping[str, tuple[str, str]] = {
     ),
     "triggers.NAME.line": ("BCM number", "the trigger's line: a holster, a light bar, a panic button"),
     "triggers.NAME.category": ("–", "the category of the policy's that it stands for"),
-    "triggers.NAME.active": ("–", "the level that means that it is active; the line is pulled to the other"),
+    "triggers.NAME.active": ("–", "the level that means that it is active"),
+    "triggers.NAME.pull": ("–", "as of `lines`"),
+    "triggers.NAME.debounce_ms": ("ms", "as of `lines`"),
     "triggers.NAME.momentary": ("–", "whether it is never active for long, so that one that stays active is stuck"),
+    **{
+        f"lines.{name}.active": ("–", "the level that means pressed, closed or on")
+        for name in (*_CONTACTS, "battery_low", "battery_critical")
+    },
+    **{
+        f"lines.{name}.pull": ("–", "the Pi's own resistor; `rest`: to the other level, `none`: there is one outside")
+        for name in (*_CONTACTS, "battery_low", "battery_critical")
+    },
+    **{f"lines.{name}.debounce_ms": ("ms", "of this line alone; none: `board.debounce_ms`") for name in _CONTACTS},
+    **{
+        f"lines.{name}.active": ("–", "the level that switches it on")
+        for name in ("recording_light", "ready_light", "buzzer", "vibration")
+    },
+    "lights.day_percent": (
+        "%",
+        "how bright a light is that is lit; below 100 the lines are switched 100 times a second",
+    ),
+    "lights.night_percent": ("%", "the same, by night"),
+    "lights.night_from": ("local time", "when night begins; while the time of day is not known it is day"),
+    "lights.night_until": (
+        "local time",
+        "when it ends, on the next day if it is not later; the same time: always night",
+    ),
     "assignment.file": ("path", "who wears the camera; there need be no such file"),
     "health.fuel_gauge": (
         "–",

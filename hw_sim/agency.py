@@ -26,7 +26,7 @@ VALID_DAYS = 3650
 VIRTUAL_TIME_BEGINS = datetime(2026, 1, 1, tzinfo=UTC)
 """Simulated wall clocks show times from here on; certificates are valid then too."""
 
-SWITCH_LINES = {"sleep_switch": 4, "battery_low": 20, "battery_critical": 21}
+SWITCH_LINES = {"sleep_switch": 4, "dock": 26, "battery_low": 20, "battery_critical": 21}
 ZONES_AND_TRIGGERS = """[switches.zones]
 private = 6
 school = 5

@@ -31,7 +31,8 @@ LONGEST_PRESS_DIGITS = 7
 RATES = {str(rate_hz) for rate_hz in range(1, 1001)}
 HELP = """a recording: double record, hold record 3200, press record
 lines: press BUTTON [MS] | double BUTTON | hold BUTTON MS   (BUTTON: record, function)
-       zone NAME (initial: no line closed) | sleep on|off | trigger NAME | battery good|low|critical
+       zone NAME (initial: no line closed) | sleep on|off | trigger NAME | dock on|off
+       battery good|low|critical
        heat DEGREES | battery PERCENT% | undervoltage on|off | memory MIB | card good|worn|erring|read-only
        (battery PERCENT%: where health.fuel_gauge is true; none: thermometer or gauge fails)
        stick BUTTON | unstick BUTTON | chatter BUTTON MS HZ
@@ -125,6 +126,8 @@ def play(hardware: TwinHardware, line: str) -> str:  # noqa: C901, PLR0912 - one
             hardware.thumb.zone(name)
         case ["sleep", ("on" | "off") as way] if hardware.thumb.has("sleep"):
             hardware.thumb.switch("sleep", way == "on")
+        case ["dock", ("on" | "off") as way] if hardware.thumb.has("dock"):
+            hardware.thumb.switch("dock", way == "on")
         case ["trigger", name]:
             if not hardware.thumb.has(f"trigger-{name}"):
                 return f"trigger {name}: this bench has: {', '.join(hardware.thumb.names('trigger-')) or 'none'}"

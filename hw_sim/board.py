@@ -10,7 +10,7 @@ import threading
 from collections.abc import Iterator
 from typing import Literal
 
-from gpiozero.pins.mock import MockFactory, MockPin
+from gpiozero.pins.mock import MockFactory, MockPWMPin
 
 from device.clock import NEVER_US, Clock, Wake
 from device.controls.lines import wires
@@ -26,7 +26,7 @@ BETWEEN_POSITIONS_MS = 10
 """A rotary switch opens one line so long before it closes the next."""
 
 
-class WiredPin(MockPin):  # type: ignore[misc] # gpiozero ships no types
+class WiredPin(MockPWMPin):  # type: ignore[misc] # gpiozero ships no types
     """A mock pin that what is wired to it drives: against that, a pull-up or pull-down does nothing."""
 
     driven: bool | None = None
@@ -94,7 +94,7 @@ class Thumb:
         return self.press(button, at_us, length_ms)
 
     def switch(self, name: str, on: bool, at_us: int | None = None) -> int:
-        """Turn a switch, such as `sleep`, on or off; one that is there already does not move."""
+        """Turn a switch, `sleep` or `dock`, on or off; one that is there already does not move."""
         at_us = self._clock.now_us() if at_us is None else at_us
         if self._positions.get(name, False) != on:
             self._contact(name, at_us, on=on)

@@ -27,6 +27,9 @@ class VirtualClock:
     def now_us(self) -> int:
         return self._now_us
 
+    def at_monotonic_us(self, monotonic_s: float) -> int:  # noqa: ARG002 - of this machine's clock, which is not this one
+        return self._now_us
+
     def wall(self) -> Wall:
         return Wall(
             utc_us=self._now_us + self.wall_offset_us,

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from gpiozero.pins.mock import MockFactory
+from gpiozero.pins.mock import MockFactory, MockPWMPin
 
 from device.clock import Clock, Part, Wake
 from device.hardware import Stamp
@@ -61,7 +61,7 @@ class TwinHardware:
         self._make_signer = make_signer
         self._make_witness = make_witness
         self._drift_ppm = drift_ppm
-        self._factory = MockFactory()
+        self._factory = MockFactory(pin_class=MockPWMPin)
         self._wake = Wake()
         self.thumb = Thumb(self._factory, wiring or Wiring(), clock, self._wake, positions=positions)
         self.the_sensors = TwinSensors()

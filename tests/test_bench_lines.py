@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from device.service.status import read_status
 from hw_sim.bench import HELP, play
 from hw_sim.virtual import VirtualDevice
 from tests.benches import make_bench
@@ -47,5 +48,10 @@ def test_zones_sleep_and_triggers_are_played(device: VirtualDevice) -> None:
     assert play(device.hardware, "sleep off") == ""
     device.run(1)
     assert play(device.hardware, "trigger holster") == ""
+    assert play(device.hardware, "dock on") == ""
     device.run(1)
-    assert device.daemon.control.state.phase.value == "recording"
+    assert device.daemon.control.state.phase.value == "recording", "and the dock stopped nothing"
+    assert read_status(device.bench.status_file).docked
+    assert play(device.hardware, "dock off") == ""
+    device.run(1)
+    assert not read_status(device.bench.status_file).docked

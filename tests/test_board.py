@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from gpiozero.pins.mock import MockFactory
+from gpiozero.pins.mock import MockFactory, MockPWMPin
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -77,7 +77,7 @@ class Bench:
 
     def __init__(self, *closed: str, wiring: Wiring = WIRING) -> None:
         self.clock = VirtualClock("test-boot", START_US)
-        self.factory = MockFactory()
+        self.factory = MockFactory(pin_class=MockPWMPin)
         self.rung = 0
         self.wires = wires(wiring)
         self.pins = {name: self.factory.pin(wire.pin, pin_class=WiredPin) for name, wire in self.wires.items()}
@@ -769,7 +769,7 @@ class Played:
 
     def __init__(self, positions: dict[str, bool] | None = None, seed: int = 1) -> None:
         self.clock = VirtualClock("test-boot", START_US)
-        self.factory = MockFactory()
+        self.factory = MockFactory(pin_class=MockPWMPin)
         self.thumb = Thumb(self.factory, WIRING, self.clock, Wake(), seed, positions)
         self.board = Board(WIRING, "street", self.factory, self.clock, lambda: None)
 

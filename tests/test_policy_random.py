@@ -150,6 +150,7 @@ def single(which: int, at_us: int, state: State) -> on.Input:
         on.Triggered(at_us=at_us, trigger="holster", category=CATEGORIES[which % 5]),
         on.Triggered(at_us=at_us, trigger="light-bar", category=CATEGORIES[which % 3]),
         on.SleepSwitched(at_us=at_us, on=flag),
+        on.Docked(at_us=at_us, on=flag),
         on.Assigned(at_us=at_us, officer="b-1" if which % 7 else "", role=ROLES[which % 5], unit="u", shift="day"),
         on.LevelChanged(at_us=at_us, part=("battery", "storage")[which // 2 % 2], level=("good", "low", "critical")[which % 3]),
         on.Readiness(at_us=at_us, ready=which % 9 > 0, reason="" if which % 9 else "storage-full"),

@@ -524,6 +524,21 @@ ROWS = [
         ),
     ),
     Row(
+        "docked",
+        Event.DOCKED,
+        on.Docked(at_us=AT_US, on=True),
+        {},
+        (
+            "idle:",
+            "recording:",
+            "stop-asked:",
+            "paused:",
+            "paused-stop-asked:",
+            "post-event:",
+            "asleep:",
+        ),
+    ),
+    Row(
         "assigned",
         Event.ASSIGNED,
         on.Assigned(at_us=AT_US, officer="b1", role="patrol", unit="u", shift="day"),

@@ -1,30 +1,30 @@
 """Buttons, switches, triggers, lights, buzzer and vibration on GPIO lines, by gpiozero: the same code on a Pi and on
 mock pins.
 
-gpiozero's threads only put raw edges with their boot time into a queue and wake the control loop; what they mean is
-worked out here, on that loop, and outputs are set from it. No gpiozero hold, blink or beep: their threads wait on real
-time.
+gpiozero's thread only puts raw edges with their boot time into a queue and wakes the control loop; what they mean is
+worked out here, on that loop, and outputs are set from it.
 """
 
 from collections import deque
 from collections.abc import Callable
-from typing import Protocol
-
-from gpiozero import DigitalInputDevice, DigitalOutputDevice
 
 from device.clock import Clock
-from device.controls.contacts import Battery, Contact, SleepSwitch, ZoneSwitch, make_button, make_trigger
+from device.controls.brightness import percent
+from device.controls.contacts import (
+    Battery,
+    Contact,
+    ZoneSwitch,
+    make_button,
+    make_dock,
+    make_sleep_switch,
+    make_trigger,
+)
 from device.controls.indicators import CuePlayer, Light
 from device.controls.lines import Reading, make_lines, wires
+from device.controls.pins import InputPin, OutputPin, PinFactory
 from device.policy.inputs import Input
 from device.policy.signals import Lights
 from device.tables import Wiring
-
-
-class PinFactory(Protocol):
-    """A gpiozero pin factory: lgpio's on a Pi, the mock one in the twin."""
-
-    def close(self) -> None: ...
 
 
 class Board:
@@ -38,25 +38,27 @@ class Board:
         self._wake = wake
         self._raw: deque[tuple[str, int, bool]] = deque()
         self._inputs = {
-            name: DigitalInputDevice(wire.pin, pull_up=wire.active_low, pin_factory=factory)
-            for name, wire in wires(wiring).items()
+            name: InputPin(wire, factory, clock, self._listener(name)) for name, wire in wires(wiring).items()
         }
-        for name, device in self._inputs.items():
-            device.when_activated = self._listener(name, on=True)
-            device.when_deactivated = self._listener(name, on=False)
-        levels = {name: bool(device.is_active) for name, device in self._inputs.items()}
+        levels = {name: pin.on for name, pin in self._inputs.items()}
         now_us = clock.now_us()
         self._lines = make_lines(wiring, levels)
         self._zone_switch = ZoneSwitch(
             tuple(wiring.switches.zones), initial_zone, _starts(levels, "zone-", now_us), now_us
         )
         self._contacts = _contacts(wiring, levels, now_us, self._zone_switch)
-        board = wiring.board
-        outputs = (board.recording_light, board.ready_light, board.vibration, board.buzzer)
-        self._outputs = [DigitalOutputDevice(pin, pin_factory=factory) for pin in outputs]
-        recording, ready, vibration, buzzer = self._outputs
-        self._recording, self._ready = Light(recording), Light(ready)
-        self._player = CuePlayer(vibration, buzzer)
+        board, lines, self._levels = wiring.board, wiring.lines, wiring.lights
+        dims = min(self._levels.day_percent, self._levels.night_percent) < 100
+        self._lamps = (
+            OutputPin(board.recording_light, lines.recording_light, factory, dims=dims),
+            OutputPin(board.ready_light, lines.ready_light, factory, dims=dims),
+        )
+        self._recording, self._ready = (Light(lamp) for lamp in self._lamps)
+        self._motors = (
+            OutputPin(board.vibration, lines.vibration, factory),
+            OutputPin(board.buzzer, lines.buzzer, factory),
+        )
+        self._player = CuePlayer(*self._motors)
 
     def take(self, now_us: int) -> list[Input]:
         """What buttons, switches, triggers and battery have said since the last call, oldest first; at the first call,
@@ -89,17 +91,21 @@ class Board:
 
     def play(self, now_us: int) -> int:
         """Switch lights, buzzer and vibration; the boot time at which to call `take` and this again."""
+        for lamp in self._lamps:
+            lamp.percent = percent(self._levels, self._clock.wall())
         due_us = [self._recording.play(now_us), self._ready.play(now_us), self._player.play(now_us)]
         due_us += [line.next_wake_us for line in self._lines.values()]
         return min(due_us + [contact.next_wake_us for contact in (*self._contacts.values(), self._zone_switch)])
 
     def close(self) -> None:
-        for device in (*self._inputs.values(), *self._outputs):
-            device.close()
+        for pin in self._inputs.values():
+            pin.close()
+        for output in (*self._lamps, *self._motors):
+            output.close()
 
-    def _listener(self, name: str, *, on: bool) -> Callable[[], None]:
-        def listen() -> None:
-            self._raw.append((name, self._clock.now_us(), on))
+    def _listener(self, name: str) -> Callable[[int, bool], None]:
+        def listen(at_us: int, on: bool) -> None:
+            self._raw.append((name, at_us, on))
             self._wake()
 
         return listen
@@ -116,7 +122,9 @@ def _contacts(wiring: Wiring, levels: dict[str, bool], now_us: int, zone_switch:
         name: make_button(name, stuck_us, Reading(now_us, levels[name])) for name in ("record", "function")
     }
     if "sleep" in levels:
-        contacts["sleep"] = SleepSwitch(Reading(now_us, levels["sleep"]))
+        contacts["sleep"] = make_sleep_switch(Reading(now_us, levels["sleep"]))
+    if "dock" in levels:
+        contacts["dock"] = make_dock(Reading(now_us, levels["dock"]))
     contacts |= dict.fromkeys(_starts(levels, "zone-", now_us), zone_switch)
     battery = _starts(levels, "battery-", now_us)
     if battery:

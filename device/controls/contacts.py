@@ -9,7 +9,16 @@ from typing import Literal, Protocol
 
 from device.clock import NEVER_US
 from device.controls.lines import Reading
-from device.policy.inputs import Edge, FaultChanged, Input, LevelChanged, SleepSwitched, Triggered, ZoneEntered
+from device.policy.inputs import (
+    Docked,
+    Edge,
+    FaultChanged,
+    Input,
+    LevelChanged,
+    SleepSwitched,
+    Triggered,
+    ZoneEntered,
+)
 
 BETWEEN_POSITIONS_US = 50_000
 """A rotary switch closes none or two of its lines for so long on its way from one position to the next."""
@@ -107,13 +116,14 @@ def make_trigger(name: str, category: str, *, momentary: bool, stuck_after_us: i
     return Pressed(f"trigger-{name}", say, stuck_us, start, at_start=not momentary)
 
 
-class SleepSwitch:
-    """On from the start is told; off is where a camera begins."""
+class Switch:
+    """One line that stays as it is put. On from the start is told; off is where a camera begins."""
 
-    def __init__(self, start: Reading) -> None:
+    def __init__(self, part: str, say: Callable[[int, bool], Input], start: Reading) -> None:
+        self._say = say
         self._said = False
         self._last = start
-        self._fault = Fault("sleep-switch")
+        self._fault = Fault(part)
 
     def read(self, line: str, reading: Reading) -> list[Input]:  # noqa: ARG002 - it has one line
         said = self.settle(reading.at_us)
@@ -124,9 +134,17 @@ class SleepSwitch:
         if self._last.chattering or self._last.on == self._said:
             return []
         self._said = self._last.on
-        return [SleepSwitched(at_us=self._last.at_us, on=self._said)]
+        return [self._say(self._last.at_us, self._said)]
 
     next_wake_us = NEVER_US
+
+
+def make_sleep_switch(start: Reading) -> Switch:
+    return Switch("sleep-switch", lambda at_us, on: SleepSwitched(at_us=at_us, on=on), start)
+
+
+def make_dock(start: Reading) -> Switch:
+    return Switch("dock", lambda at_us, on: Docked(at_us=at_us, on=on), start)
 
 
 class ZoneSwitch:

@@ -12,7 +12,11 @@ from device.policy.signals import CUES, OFF, Cue, Pattern, pulses_ms
 class Output(Protocol):
     """Something that is on or off."""
 
-    value: bool
+    @property
+    def value(self) -> bool: ...
+
+    @value.setter
+    def value(self, on: bool) -> None: ...
 
 
 def level(pattern: Pattern, since_us: int, now_us: int) -> tuple[bool, int]:

@@ -5,11 +5,12 @@ Raw edges in, readings out. A reading says what a line is from its time on: its 
 
 from collections import deque
 from collections.abc import Mapping
+from typing import Literal
 
 import msgspec
 
 from device.clock import NEVER_US
-from device.tables import Wiring
+from device.tables import ContactLine, InputLine, Wiring
 
 CHATTER_WITHIN_US = 1_000_000
 QUIET_AFTER_US = 2_000_000
@@ -19,27 +20,44 @@ BATTERY_BOUNCE_US = 10_000_000
 
 
 class Wire(msgspec.Struct, frozen=True):
-    """Where a line is, and which level is its active one."""
+    """Where an input line is, which level is its active one, how it is pulled while nothing drives it, and how long a
+    change of it bounces."""
 
     pin: int
     active_low: bool = True
+    pull: Literal["up", "down", "none"] = "up"
+    bounce_us: int = 20_000
+
+
+_NAMES = {
+    "board.record_button": "record",
+    "board.function_button": "function",
+    "board.sleep_switch": "sleep",
+    "board.dock": "dock",
+    "board.battery_low": "battery-low",
+    "board.battery_critical": "battery-critical",
+}
 
 
 def wires(wiring: Wiring) -> dict[str, Wire]:
-    """Every input line by its name: `record`, `function`, `sleep`, `battery-low`, `battery-critical`, `zone-NAME` and
-    `trigger-NAME`; of the optional ones those that are configured."""
-    board = wiring.board
-    pins = {
-        "record": board.record_button,
-        "function": board.function_button,
-        "sleep": board.sleep_switch,
-        "battery-low": board.battery_low,
-        "battery-critical": board.battery_critical,
-        **{f"zone-{name}": pin for name, pin in wiring.switches.zones.items()},
-    }
-    return {name: Wire(pin) for name, pin in pins.items() if pin is not None} | {
-        f"trigger-{name}": Wire(trigger.line, trigger.active == "low") for name, trigger in wiring.triggers.items()
-    }
+    """Every input line by its name: `record`, `function`, `sleep`, `dock`, `battery-low`, `battery-critical`, `zone-NAME`
+    and `trigger-NAME`; of the optional ones those that are configured."""
+    debounce_ms = wiring.board.debounce_ms
+    return {_name(key): _wire(pin, line, debounce_ms) for key, (pin, line) in wiring.inputs().items()}
+
+
+def _name(key: str) -> str:
+    table, *names = key.split(".")
+    if table == "board":
+        return _NAMES[key]
+    return f"trigger-{names[0]}" if table == "triggers" else f"zone-{names[1]}"
+
+
+def _wire(pin: int, line: InputLine, debounce_ms: int) -> Wire:
+    bounce_us = BATTERY_BOUNCE_US
+    if isinstance(line, ContactLine):
+        bounce_us = (line.debounce_ms or debounce_ms) * 1000
+    return Wire(pin, line.active == "low", line.pulled, bounce_us)
 
 
 class Reading(msgspec.Struct, frozen=True):
@@ -133,10 +151,5 @@ class Line:
 
 def make_lines(wiring: Wiring, levels: Mapping[str, bool]) -> dict[str, Line]:
     """A line for each name in `levels`, which has its level at the start."""
-    board = wiring.board
-    return {
-        name: Line(
-            BATTERY_BOUNCE_US if name.startswith("battery-") else board.debounce_ms * 1000, board.chatter_edges, on=on
-        )
-        for name, on in levels.items()
-    }
+    wired, most_changes = wires(wiring), wiring.board.chatter_edges
+    return {name: Line(wired[name].bounce_us, most_changes, on=on) for name, on in levels.items()}

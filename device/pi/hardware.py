@@ -10,7 +10,7 @@ from device.hardware import Stamp
 from device.tables import Camera, Microphone
 
 if TYPE_CHECKING:
-    from device.controls.board import PinFactory
+    from device.controls.pins import PinFactory
     from device.evidence.anchoring import Witness
     from device.evidence.disk import CardDisk
     from device.evidence.envelope import Signer

@@ -46,6 +46,12 @@ class SleepSwitched(InputBase, frozen=True, tag="sleep-switched"):
     on: bool
 
 
+class Docked(InputBase, frozen=True, tag="docked"):
+    """The camera was put into its dock, or taken out. It decides nothing: what is recorded goes on."""
+
+    on: bool
+
+
 class Assigned(InputBase, frozen=True, tag="assigned"):
     """Who wears the camera from now on. An empty `officer`: nobody."""
 
@@ -109,6 +115,7 @@ Input = (
     | ZoneEntered
     | Triggered
     | SleepSwitched
+    | Docked
     | Assigned
     | LevelChanged
     | Readiness

@@ -20,7 +20,7 @@ from device.policy.model import Policy
 from device.policy.recording import Action, nothing
 from device.policy.state import RESTING, Capture, Commands, Event, Moment, Phase, Result, State, capture, under
 
-MACHINE_VERSION = "machine-2"
+MACHINE_VERSION = "machine-3"
 
 
 def step(state: State, came: on.Input, policy: Policy) -> Result:
@@ -167,6 +167,7 @@ _EVENT_OF: Mapping[type, Event] = {
     on.ZoneEntered: Event.ZONE_ENTERED,
     on.Triggered: Event.TRIGGERED,
     on.SleepSwitched: Event.SLEEP_SWITCHED,
+    on.Docked: Event.DOCKED,
     on.Assigned: Event.ASSIGNED,
     on.LevelChanged: Event.LEVEL_CHANGED,
     on.Readiness: Event.READINESS,
@@ -265,6 +266,7 @@ TABLE: Mapping[Event, Mapping[Phase, Action]] = {
         conditions.trigger_asleep,
     ),
     Event.SLEEP_SWITCHED: _row(conditions.sleep_idle, *[conditions.sleep_recording] * 5, conditions.sleep_asleep),
+    Event.DOCKED: _everywhere(_),
     Event.ASSIGNED: _everywhere(conditions.assign),
     Event.LEVEL_CHANGED: _everywhere(conditions.note_level),
     Event.READINESS: _everywhere(conditions.note_readiness),

@@ -49,6 +49,7 @@ class Event(Enum):
     ZONE_ENTERED = "zone-entered"
     TRIGGERED = "triggered"
     SLEEP_SWITCHED = "sleep-switched"
+    DOCKED = "docked"
     ASSIGNED = "assigned"
     LEVEL_CHANGED = "level-changed"
     READINESS = "readiness"

@@ -21,6 +21,8 @@ def input_words(came: on.Input | None) -> str:  # noqa: C901, PLR0912 - one sent
             return f"the trigger {came.trigger} became active (category {came.category})"
         case on.SleepSwitched():
             return f"the sleep switch was turned {_on(came.on)}"
+        case on.Docked():
+            return "the camera was put into its dock" if came.on else "the camera was taken out of its dock"
         case on.Assigned():
             return f"the camera was assigned to {_wearer(came.officer, came.role, came.unit, came.shift)}"
         case on.LevelChanged():

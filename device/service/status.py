@@ -25,6 +25,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     recording: str
     muted: bool
     ready: bool
+    docked: bool
     faults: tuple[str, ...]
     held_us: int
     ring_bytes: int
