@@ -16,7 +16,7 @@ from typing import Any
 from gpiozero import DigitalOutputDevice, GPIOZeroError
 
 from device.clock import BootClock, Latch, Part, Runner, Wake, hold_signals, wait_for_signal
-from device.controls.board import PinFactory
+from device.controls.pins import PinFactory
 from device.controls.indicators import Light
 from device.errors import HardwareFailed
 from device.policy.signals import CANNOT_START

@@ -51,9 +51,7 @@ class InputPin:
 
     def close(self) -> None:
         """May be called twice."""
-        if not self._device.closed:
-            self._device.pin.when_changed = None
-            self._device.close()
+        self._device.close()
 
     def _changed(self, ticks: float, level: int) -> None:
         self._hear(self._clock.at_monotonic_us(ticks), bool(level) != self._active_low)

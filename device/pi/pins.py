@@ -12,6 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from gpiozero import GPIOZeroError
+
 from device.controls.pins import PinFactory
 from device.errors import HardwareFailed
 
@@ -24,19 +26,29 @@ def make_factory() -> PinFactory:
     """gpiozero's factory on the header's chip. `HardwareFailed` where there is none, or no right to it."""
     try:
         with _folder_of_its_own():
-            import lgpio
-            from gpiozero.exc import GPIOZeroError
-            from gpiozero.pins.lgpio import LGPIOFactory, LGPIOPin
+            lgpio, LGPIOFactory, LGPIOPin = _import()  # noqa: N806 - classes
     except (ImportError, OSError) as failure:
         raise HardwareFailed(
             f"the GPIO lines: lgpio: {failure}; install python3-lgpio for this Python, and leave a folder for temporary "
             "files that can be written"
         ) from failure
 
-    class HeaderFactory(LGPIOFactory):  # type: ignore[misc] # gpiozero ships no types
+    class HeaderPin(LGPIOPin):  # type: ignore[misc, valid-type] # gpiozero ships no types
+        """An input is let go with the chip, and not before: gpiozero would claim it anew, which fails with "GPIO busy" when
+        lgpio's own thread has not let go of it within 2 ms (seen on a busy machine)."""
+
+        def close(self) -> None:
+            if self.function == "output":
+                super().close()
+
+    class HeaderFactory(LGPIOFactory):  # type: ignore[misc, valid-type]
         """Says in our words that a line is not to be had."""
 
-        def pin(self, name: int) -> LGPIOPin:
+        def __init__(self, chip: int) -> None:
+            super().__init__(chip)
+            self.pin_class = HeaderPin
+
+        def pin(self, name: int) -> Any:
             try:
                 return super().pin(name)
             except lgpio.error as failure:
@@ -46,6 +58,13 @@ def make_factory() -> PinFactory:
         return HeaderFactory(chip=_header(lgpio))
     except (lgpio.error, GPIOZeroError, OSError) as failure:
         raise HardwareFailed(f"the GPIO lines: {failure}") from failure
+
+
+def _import() -> tuple[Any, Any, Any]:
+    import lgpio
+    from gpiozero.pins.lgpio import LGPIOFactory, LGPIOPin
+
+    return lgpio, LGPIOFactory, LGPIOPin
 
 
 def _header(lgpio: Any) -> int:
