@@ -8,7 +8,7 @@ SEED ?= 1
 JOBS ?= 2
 MACHINE ?= arm64
 
-.PHONY: help demo test lanes deb check format bench power-cuts alterations edits export-edits verify-large policy-million clean
+.PHONY: help demo test lanes pins deb check format bench power-cuts alterations edits export-edits verify-large policy-million clean
 
 help:
 	@sed -n 's/^## //p' Makefile
@@ -30,6 +30,10 @@ test: $(READY)
 ## make lanes      tests on the real camera stack, a real systemd and a clean distribution; as root, on a Debian
 lanes: $(READY)
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile -m lane tests/lanes
+
+## make pins       real GPIO lines in an arm64 machine made from nothing; as root, on a Debian; minutes
+pins: $(READY)
+	$(BIN)/python -m pytest -m pins -s tests/lanes/test_pins.py
 
 ## make deb        the Debian package for a Raspberry Pi, in build/deb; MACHINE=amd64 for a machine like this
 deb: $(READY)

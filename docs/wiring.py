@@ -1,6 +1,6 @@
 """The wiring diagram, docs/wiring.svg, drawn from the pins that the configuration has by default (device/tables.py).
 
-`python -m docs.refresh` writes it; tests/test_wiring.py says when it is stale. Lengths are in units of the picture.
+`python -m docs.refresh` writes it; tests/test_wiring_picture.py says when it is stale. Lengths are in units of the picture.
 """
 
 from typing import NamedTuple

@@ -38,8 +38,14 @@ def make_factory() -> PinFactory:
         lgpio's own thread has not let go of it within 2 ms (seen on a busy machine)."""
 
         def close(self) -> None:
+            self.when_changed = None
             if self.function == "output":
                 super().close()
+
+        def _disable_event_detect(self) -> None:
+            if self._callback is not None:
+                self._callback.cancel()
+                self._callback = None
 
     class HeaderFactory(LGPIOFactory):  # type: ignore[misc, valid-type]
         """Says in our words that a line is not to be had."""

@@ -28,6 +28,7 @@ ROOT_PACKAGES = (
     "base-passwd",
     "systemd-sysv",
     "python3",
+    "libstdc++6",
     "kmod",
     "e2fsprogs",
     "mount",

@@ -55,6 +55,7 @@ def _look(seen: dict[str, object]) -> None:
     _until("buffering", lambda: int(str(_status()["held_us"])) > 2_000_000)
     seen["lights_idle"] = _lights(lines)
     seen["double_presses"] = _again(lines, _double_press, lambda: _status()["state"] == "recording")
+    _until("written", lambda: bool(_status()["recording"]))
     seen["recording"] = _status()["recording"]
     seen["lights_recording"] = _lights(lines)
     _pass(6)

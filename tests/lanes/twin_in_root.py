@@ -19,10 +19,10 @@ def main() -> int:
     os.dup2(os.open(BUTTONS, os.O_RDWR), sys.stdin.fileno())
     version = f"cp{sys.version_info.major}{sys.version_info.minor}"
     sys.path[:0] = [str(HOME / "python"), str(HOME / version), str(Path(__file__).resolve().parent)]
-    from device.clock import BootClock, hold_signals
+    from device.clock import STOP_SIGNALS, BootClock, hold_signals
     from device.config import read_configuration
-    from device.daemon import STOP_SIGNALS, run_daemon
     from device.evidence.disk import CardDisk
+    from device.start import run_daemon
     from hw_sim.bench import play
     from hw_sim.hardware import TwinHardware
 
