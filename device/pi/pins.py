@@ -42,6 +42,8 @@ def make_factory() -> PinFactory:
             if self.function == "output":
                 super().close()
 
+        _callback: Any
+
         def _disable_event_detect(self) -> None:
             if self._callback is not None:
                 self._callback.cancel()

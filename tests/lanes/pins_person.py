@@ -16,7 +16,7 @@ RECORD, RECORDING_LIGHT, READY_LIGHT = 17, 22, 23
 CARD = Path("/var/lib/bodycam")
 GROUP = Path("/sys/fs/cgroup/system.slice/bodycam.service")
 FOLDERS = [Path("/", name) for name in ("etc", "opt", "run", "tmp", "var")]
-LIMIT_S = 90.0
+LIMIT_S = 400.0
 MARK = "PINS-REPORT "
 _never = Latch()
 
