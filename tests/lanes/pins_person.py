@@ -96,7 +96,13 @@ def _press(lines: SimLines, length_s: float) -> None:
 
 
 def _lights(lines: SimLines) -> dict[str, bool]:
-    return {"recording": lines.level(RECORDING_LIGHT), "ready": lines.level(READY_LIGHT)}
+    """Which were lit at any time within a few seconds; patterns blink."""
+    lit = {"recording": False, "ready": False}
+    for _ in range(40):
+        lit["recording"] |= lines.level(RECORDING_LIGHT)
+        lit["ready"] |= lines.level(READY_LIGHT)
+        _pass(0.1)
+    return lit
 
 
 def _status() -> dict[str, object]:
