@@ -68,11 +68,12 @@ class Ran(msgspec.Struct, frozen=True):
 
 
 class Machine:
-    """`folder` is empty, and gets about 1 GB. Fill `root` (paths from /) between `unpack` and `run`."""
+    """`folder` is made, and gets about 1 GB. Fill `root` (paths from /) between `unpack` and `run`."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self.root = folder / "root"
+        folder.mkdir()
 
     def unpack(self) -> None:
         """The system, with this tree in /opt/bodycam and its packages in /opt/site."""
