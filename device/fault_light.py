@@ -16,8 +16,8 @@ from typing import Any
 from gpiozero import DigitalOutputDevice, GPIOZeroError
 
 from device.clock import BootClock, Latch, Part, Runner, Wake, hold_signals, wait_for_signal
-from device.controls.pins import PinFactory
 from device.controls.indicators import Light
+from device.controls.pins import PinFactory
 from device.errors import HardwareFailed
 from device.policy.signals import CANNOT_START
 from device.tables import Board

@@ -7,9 +7,9 @@ import msgspec
 
 from device.clock import BootClock
 from device.controls.pins import PinFactory
-from device.daemon import run_daemon
 from device.evidence.disk import CardDisk
 from device.pi.hardware import PiHardware
+from device.start import run_daemon
 from device.tables import Camera
 from hw_sim.camera import PreEncodedCamera
 from hw_sim.encoders import EncodedFrame
