@@ -30,6 +30,7 @@ from device.hand_ins import HandIns
 from device.hardware import Hardware
 from device.health import Health
 from device.lens import Lens
+from device.loading import Loading
 from device.media.caption import state_word
 from device.media.rates import Rates
 from device.media.sink import EncoderSink
@@ -129,6 +130,12 @@ class Daemon:
         self.board = Board(tables.wiring, policy.activation.initial_zone, pins, self.clock, control_wake.ring)
         opened.callback(self.board.close)
         mark("board")
+        loading = Loading()
+
+        def ready() -> None:
+            mark(READY)
+            loading.begin()
+
         status_file = StatusFile(configuration.at(tables.service.status_file))
         opened.callback(status_file.remove)
         self.control = Control(
@@ -152,7 +159,7 @@ class Daemon:
             caption=lambda state, policy: sight.overlay.show(state_word(state, policy)),
             notifier=self._notifier,
             status_file=status_file,
-            on_ready=lambda: mark(READY),
+            on_ready=ready,
             on_finished=self.finished.set,
         )
         if sight.overlay.why_not:
@@ -167,6 +174,7 @@ class Daemon:
             (self._expiry(adoption), Wake()),
             (self._spool(configuration, card), Wake()),
             (self._health(configuration, hardware, card), Wake()),
+            (loading, loading.wake),
             (self.control, control_wake),
             (self.recorder, recorder_wake),
         ]
@@ -240,6 +248,8 @@ class Daemon:
                 self.recorder.ended_latch.wait(JOIN_LIMIT_S)
         ended = crew.stop(JOIN_LIMIT_S) and ended
         self.close()
+        if isinstance(crew.failure, ConfigurationError):
+            return crew.failure.daemon_exit_status
         return 0 if ended and crew.failure is None and not self.unclean else 1
 
     def close(self) -> None:
