@@ -110,7 +110,7 @@ class Health:
             self._clock.look_at_source()
         if now_us >= self._card_due_us:
             self._card_due_us = now_us + CARD_EVERY_US
-            self._fault("card-health", *_card_said(self._sensors.card(self._card)), now_us)
+            self._fault("card-health", *card_said(self._sensors.card(self._card)), now_us)
         return now_us + LOOK_EVERY_US
 
     # -- heat -------------------------------------------------------------------------------------------------------
@@ -207,7 +207,7 @@ class Health:
             self._control.tell(FaultChanged(at_us=now_us, part=part, present=bool(kind)))
 
 
-def _card_said(card: CardState) -> tuple[str, str]:
+def card_said(card: CardState) -> tuple[str, str]:
     """What is wrong with the card, as a kind and in words."""
     wrong = {}
     if card.read_only:

@@ -59,6 +59,24 @@ WORDS = {
 log = logging.getLogger("bodycam")
 
 
+def at_a_glance(sample: Sample, sensitivity: str) -> str:
+    """What is wrong with a picture by itself: `covered`, `dark`, or ""; nothing of one too small to say."""
+    from device.media.looks import LEAST_HEIGHT, LEAST_WIDTH, look_at
+
+    if sample.width < LEAST_WIDTH or sample.height < LEAST_HEIGHT:
+        return ""
+    seen = look_at(sample.luma, sample.width, sample.height)
+    dark = seen.level < DARK_LEVEL
+    if _uniform(seen, dark=dark, factor=SENSITIVITIES[sensitivity]):
+        return "covered"
+    return "dark" if dark else ""
+
+
+def _uniform(seen: "Look", *, dark: bool, factor: float) -> bool:
+    spread = UNIFORM_SPREAD_DARK if dark else UNIFORM_SPREAD
+    return seen.spread < spread * factor and seen.edges < UNIFORM_EDGES * factor
+
+
 class Camera(Protocol):
     def sampled(self) -> Sample | None: ...
 
@@ -136,18 +154,14 @@ class Lens:
     def _kind(self, seen: "Look", *, still: bool) -> str:
         """What is wrong with a picture, by the worst of it; "": nothing."""
         dark = seen.level < (LIGHT_LEVEL if self._dark.kind else DARK_LEVEL)
-        if self._uniform(seen, dark=seen.level < DARK_LEVEL):
+        leave = LEAVE if self._lens.kind == "covered" else 1
+        if _uniform(seen, dark=seen.level < DARK_LEVEL, factor=self._factor * leave):
             return "covered"
         if still:
             return "frozen"
         if dark:
             return "dark"
         return "blurred" if self._blurred(seen) else ""
-
-    def _uniform(self, seen: "Look", *, dark: bool) -> bool:
-        leave = self._factor * (LEAVE if self._lens.kind == "covered" else 1)
-        spread = UNIFORM_SPREAD_DARK if dark else UNIFORM_SPREAD
-        return seen.spread < spread * leave and seen.edges < UNIFORM_EDGES * leave
 
     def _blurred(self, seen: "Look") -> bool:
         """Against its own past, which learns from what is not blurred alone."""

@@ -27,12 +27,21 @@ from device.evidence.identity import load_certificate, p256_key
 from device.evidence.keys import KeySigner
 from device.evidence.papers import Papers, read_papers
 from device.evidence.records import Record, SelfTest, Software, Stopped, Tested
-from device.hardware import CameraDriver, Hardware, MicrophoneDriver
+from device.hardware import CameraDriver, Hardware, MicrophoneDriver, Sample
 from device.media.frames import CaptureFlags
 from device.media.ring import Ring
 from device.media.sink import EncoderSink
 from device.selftest_hands import Hands
 from device.selftest_machine import Checked, Machine, check_machine
+from device.selftest_senses import (
+    check_battery,
+    check_card_health,
+    check_lens,
+    check_libraries,
+    check_overlay,
+    check_power,
+    check_temperature,
+)
 from device.writing_parts import begin_journal
 
 _T = TypeVar("_T")
@@ -45,7 +54,6 @@ SLOW_SYNC_MS = 1000
 PROBE_BYTES = 1024 * 1024
 """A second of video at 8 Mbit/s."""
 PROBE_FILE = "self-test.tmp"
-SMALLEST_C, LARGEST_C = -30, 85
 JOIN_LIMIT_S = 5.0
 DETAIL_LIMIT = 200
 SHUTDOWN = "shutdown"
@@ -110,6 +118,7 @@ class _SelfTest:
         self._clock: Clock = hardware.clock
         self._card = card_folder(configuration)
         self._parts: list[Checked] = []
+        self._sample: Sample | None = None
 
     def run(self, machine: Callable[[Path], Machine], crew: Working) -> Result:
         tables = self._configuration.tables
@@ -119,6 +128,7 @@ class _SelfTest:
         self._tried("card", "put another card in, or make room on it", lambda: self._write_and_read(disk))
         self._parts += check_machine(machine(self._card))
         self._parts.append(self._clock_quality(papers))
+        self._parts.append(check_libraries())
         camera = self._hardware.camera(tables.camera, None)
         microphone = self._hardware.microphone(tables.microphone) if tables.microphone.enabled else None
         self._opened.callback(crew.stop, JOIN_LIMIT_S)
@@ -126,12 +136,14 @@ class _SelfTest:
         self._tried(
             "camera", "check the ribbon cable, and that nothing else holds the camera", lambda: self._see(camera)
         )
+        self._parts.append(check_lens(self._sample, self._configuration))
+        self._parts.append(check_overlay(self._configuration, self._clock))
         if microphone is None:
             self._parts.append(Checked("microphone", "skipped", "not enabled in the configuration"))
         else:
             self._tried("microphone", "check that it is plugged in", lambda: self._hear(microphone))
         self._tried("board", "check the lines in [board], and who else holds them", self._hands)
-        self._parts.append(self._temperature())
+        self._parts += self._senses()
         if adoption is not None and papers is not None:
             self._tried("record", "put another card in", lambda: self._sign(adoption, papers, disk))
         else:
@@ -215,7 +227,7 @@ class _SelfTest:
         camera.start(EncoderSink(ring, camera.first_timestamp_us))
         self._until(lambda: ring.newest_video_us is not None)
         self._pause(LOOK_S * 1_000_000)
-        sample = camera.sampled()
+        sample = self._sample = camera.sampled()
         camera.stop()
         gops = ring.gops(claim, 0)
         if not gops:
@@ -251,15 +263,12 @@ class _SelfTest:
             raise HardwareFailed(f"{len(packets)} packets of silence: no sample of them is other than 0")
         return None, f"{len(packets)} packets in {LOOK_S} s, loudest at {level} % of full scale"
 
-    def _temperature(self) -> Checked:
-        value_mc = self._hardware.sensors().temperature_mc()
-        if value_mc is None:
-            return Checked("temperature", "skipped", "this board has no such sensor")
-        fits = SMALLEST_C * 1000 <= value_mc <= LARGEST_C * 1000
-        said = f"{value_mc // 1000} °C"
-        return (
-            Checked("temperature", "pass", said) if fits else Checked("temperature", "fail", said, "let it cool down")
-        )
+    def _senses(self) -> Iterator[Checked]:
+        sensors, configuration = self._hardware.sensors(), self._configuration
+        yield check_temperature(sensors)
+        yield check_battery(sensors, configuration)
+        yield check_power(sensors)
+        yield check_card_health(sensors, configuration)
 
     # -- what needs hands -------------------------------------------------------------------------------------------
 

@@ -16,7 +16,7 @@ from device.selftest import Person, Result, self_test
 from device.selftest_machine import Machine
 from device.terminal import Output, print_json, safe
 
-_COLOURS = {"pass": "green", "fail": "red", "skipped": "yellow"}
+_COLOURS = {"pass": "green", "fail": "red", "warning": "yellow", "skipped": "yellow"}
 
 
 def run_self_test(
@@ -45,6 +45,9 @@ def show(result: Result) -> None:
     output = Output()
     output.print(table)
     failed = [part.part for part in result.parts if part.result == "fail"]
+    warned = [part.part for part in result.parts if part.result == "warning"]
+    if warned:
+        output.print(f"look at: {', '.join(warned)}")
     output.print(f"{result.device}: " + (f"failed: {', '.join(failed)}" if failed else "nothing failed"))
 
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 
 from device.clock import Clock
 from device.controls.board import Board
-from device.policy.inputs import Edge, Input, SleepSwitched, Triggered, ZoneEntered
+from device.policy.inputs import Docked, Edge, Input, SleepSwitched, Triggered, ZoneEntered
 from device.policy.signals import FAST, OFF, Lights
 from device.selftest_machine import Checked
 from device.tables import Wiring
@@ -41,6 +41,8 @@ class Hands:
         yield self._asked("buzzer", "did you hear it buzz twice?", silent=False)
         if wiring.board.sleep_switch is not None:
             yield self._seen("switch-sleep", "turn the sleep switch on, then off", _is_sleep)
+        if wiring.board.dock is not None:
+            yield self._seen("switch-dock", "put it into the dock, then take it out", _is_docked)
         for zone in wiring.switches.zones:
             yield self._seen(f"switch-zone-{zone}", f"turn the zone switch to {zone}, then back", _is_zone(zone))
         for name in wiring.triggers:
@@ -108,6 +110,10 @@ def _is_zone(zone: str) -> Callable[[Input], bool]:
 
 def _is_trigger(name: str) -> Callable[[Input], bool]:
     return lambda came: isinstance(came, Triggered) and came.trigger == name
+
+
+def _is_docked(came: Input) -> bool:
+    return isinstance(came, Docked) and came.on
 
 
 def _is_sleep(came: Input) -> bool:

@@ -12,7 +12,7 @@ _NO_DUMPS = ("", "|/bin/false", "|/usr/bin/false")
 
 
 class Checked(msgspec.Struct, frozen=True):
-    """One part: `result` is pass, fail or skipped; `detail` what was seen; `way_out` what to do about a failure."""
+    """One part: `result` is pass, warning, fail or skipped; `detail` what was seen; `way_out` what to do about it."""
 
     part: str
     result: str

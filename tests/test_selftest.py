@@ -15,6 +15,7 @@ from device.evidence.adoption import Adoption
 from device.evidence.keys import KeySigner
 from device.evidence.papers import read_papers
 from device.evidence.records import SelfTest
+from device.hardware import Sample
 from device.selftest import Person, Result, self_test
 from device.selftest_machine import Machine, check_machine, read_machine
 from device.writing_parts import begin_journal
@@ -28,13 +29,16 @@ from tests.benches import journal, make_bench, recordings, shown, verified
 from tests.test_report import reported
 
 NO_HANDS = [
-    "policy", "keys", "card", "swap", "memory-limit", "core-dumps", "clock", "camera", "microphone", "hands", "board",
-    "temperature", "record",
+    "policy", "keys", "card", "swap", "memory-limit", "core-dumps", "clock", "libraries", "camera", "lens",
+    "overlay", "microphone", "hands", "board", "temperature", "battery", "power", "card-health", "record",
 ]  # fmt: skip
 WITH_HANDS = [
     "button-record", "button-function", "light-recording", "light-ready", "vibration", "buzzer", "switch-sleep",
-    "switch-zone-private", "switch-zone-school",
+    "switch-dock", "switch-zone-private", "switch-zone-school",
 ]  # fmt: skip
+
+LARGE = {"width": 640, "height": 360, "rate_hz": 30, "bitrate_bps": 500_000}
+"""Room for letters, and for more than the picture's number."""
 
 
 class Rig:
@@ -69,6 +73,8 @@ class Rig:
             thumb.press("record", after_us)
         elif line.startswith("turn the sleep"):
             thumb.switch("sleep", True, after_us)
+        elif line.startswith("put it into the dock"):
+            thumb.switch("dock", True, after_us)
         elif line.startswith("turn the zone"):
             thumb.zone(words[5])
         elif line.startswith("make the trigger"):
@@ -288,6 +294,105 @@ def test_a_hot_processor_fails_and_a_missing_sensor_is_skipped(rig: Rig) -> None
     assert failed(rig.test()) == {"temperature": "90 °C"}
     rig.hardware.the_sensors.temperature = None
     assert results(Rig(rig.bench).test())["temperature"] == "pass"
+
+
+# -- what senses and draws --------------------------------------------------------------------------------------------
+
+
+def told(result: Result) -> dict[str, tuple[str, str]]:
+    """What is told beside failures, and of those too: everything with a way out."""
+    return {part.part: (part.result, part.detail) for part in result.parts if part.way_out}
+
+
+def _put(bench: Bench, text: str) -> None:
+    with bench.config.open("a", encoding="utf-8") as file:
+        file.write(text)
+
+
+@pytest.mark.parametrize(
+    ("row", "said_so"),
+    [
+        (bytes([100] * 160), "covered: the picture is the same all over"),
+        (bytes([16 + column // 8 for column in range(160)]), "dark: hardly any light"),
+    ],
+)
+def test_a_covered_lens_and_a_dark_room_are_told_and_no_failure(rig: Rig, row: bytes, said_so: str) -> None:
+    make = rig.hardware.camera
+
+    def made(*settings: object) -> object:
+        camera = make(*settings)  # type: ignore[arg-type]
+        camera.sampled = lambda: Sample(160, 90, row * 90, rig.clock.now_us())  # type: ignore[method-assign]
+        return camera
+
+    rig.hardware.camera = made  # type: ignore[method-assign, assignment]
+    result = rig.test()
+    assert told(result) == {"lens": ("warning", said_so)}
+    assert result.exit_status == 0
+    tested = next(record for record in journal(rig.bench) if isinstance(record, SelfTest))
+    assert ("lens", "warning") in {(part.part, part.result) for part in tested.parts}
+
+
+def test_letters_are_drawn_and_missing_ones_fail(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    bench = make_bench(tmp_path / "large", camera=LARGE, pre_event_s=2)
+    assert results(Rig(bench).test())["overlay"] == "pass"
+    monkeypatch.setattr("device.media.overlay.GLYPHS", tmp_path / "none")
+    assert list(failed(Rig(bench).test())) == ["overlay"]
+
+
+def test_letters_that_are_off_or_have_no_room_are_skipped(bench: Bench) -> None:
+    assert results(Rig(bench).test())["overlay"] == "skipped", "pictures of 160 × 90"
+    _put(bench, "\n[overlay]\nenabled = false\n[lens]\nenabled = false\n")
+    after = results(Rig(bench).test())
+    assert (after["overlay"], after["lens"]) == ("skipped", "skipped")
+
+
+def test_libraries_that_are_missing_or_lose_a_picture_fail(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing() -> bytes:
+        raise ConfigurationError("PyAV can't be loaded: no library; install the package anew")
+
+    monkeypatch.setattr("device.selftest_senses.make_segment", missing)
+    assert failed(rig.test()) == {"libraries": "PyAV can't be loaded: no library"}
+    monkeypatch.undo()
+    monkeypatch.setattr("device.selftest_senses.count_decoded", lambda _: (0, 2048))
+    said_so = "0 of 1 pictures and 2048 samples of sound came out of a segment"
+    assert failed(Rig(rig.bench).test()) == {"libraries": said_so}
+
+
+def test_a_fuel_gauge_that_says_nothing_fails_and_a_low_battery_is_told(bench: Bench) -> None:
+    text = bench.config.read_text("utf-8")
+    lines = "battery_low = 20\nbattery_critical = 21\n"
+    assert text.count(lines) == 1
+    bench.config.write_text(text.replace(lines, "") + "\n[health]\nfuel_gauge = true\n", "utf-8")
+    assert results(Rig(bench).test())["battery"] == "pass"
+    rig = Rig(bench)
+    rig.hardware.the_sensors.play("battery 3%")
+    low = rig.test()
+    assert told(low) == {"battery": ("warning", "3 %, 3231 mV")}
+    assert low.exit_status == 0
+    rig = Rig(bench)
+    rig.hardware.the_sensors.play("battery none")
+    assert failed(rig.test()) == {"battery": "the fuel gauge says nothing"}
+
+
+def test_a_weak_supply_fails_and_one_that_nobody_measures_is_skipped(rig: Rig) -> None:
+    rig.hardware.the_sensors.voltage_is_low = True
+    assert failed(rig.test()) == {"power": "the supply's voltage is too low"}
+    rig = Rig(rig.bench)
+    rig.hardware.the_sensors.voltage_is_low = None
+    assert results(rig.test())["power"] == "skipped"
+
+
+@pytest.mark.parametrize(
+    ("state", "said_so"),
+    [
+        ("worn", "it is worn: 10 of 10 of its life used, spare blocks 2 of 3"),
+        ("erring", "its file system has found 3 errors"),
+        ("read-only", "its file system has become read-only; its file system has found 3 errors"),
+    ],
+)
+def test_a_card_that_wears_out_or_errs_fails(rig: Rig, state: str, said_so: str) -> None:
+    rig.hardware.the_sensors.play(f"card {state}")
+    assert failed(rig.test()) == {"card-health": said_so}
 
 
 # -- the machine ------------------------------------------------------------------------------------------------------

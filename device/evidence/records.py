@@ -480,7 +480,7 @@ class HistoryLost(Record, frozen=True, tag="history-lost"):
 
 
 class Tested(Plain, frozen=True):
-    """A part that a self-test looked at. `result`: pass, fail, skipped."""
+    """A part that a self-test looked at. `result`: pass, warning, fail, skipped."""
 
     part: Word
     result: Word
