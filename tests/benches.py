@@ -26,13 +26,17 @@ CAMERA = {"width": 160, "height": 90, "rate_hz": 30, "bitrate_bps": 150_000}
 FIRST_PROFILE = Path(__file__).resolve().parents[1] / "device" / "policy" / "profiles" / "first.toml"
 
 
-def policy_document(pre_event_s: int = 5, post_event_s: int = 2, version: int = 1) -> bytes:
-    """The first profile with other times, and another version."""
+def policy_document(
+    pre_event_s: int = 5, post_event_s: int = 2, version: int = 1, *, pre_event_sound: bool = False
+) -> bytes:
+    """The first profile with other times, and another version; `pre_event_sound`: sound is held before a press too."""
     text = FIRST_PROFILE.read_text("utf-8")
     assert text.count("length_s = 30") == 1, "the profile's pre-event time"
     assert text.count("length_s = 10\n") == 1, "the profile's post-event time"
     assert text.count("\nversion = 1\n") == 1, "the profile's version"
     text = text.replace("\nversion = 1\n", f"\nversion = {version}\n")
+    if pre_event_sound:
+        text = text.replace('pre_event = "video"', 'pre_event = "video+audio"')
     text = text.replace("length_s = 30", f"length_s = {pre_event_s}")
     return text.replace("length_s = 10\n", f"length_s = {post_event_s}\n").encode()
 
@@ -45,6 +49,7 @@ def make_bench(
     audio: bool = True,
     pre_event_s: int = 5,
     post_event_s: int = 2,
+    pre_event_sound: bool = False,
     camera: dict[str, int] | None = None,
     ring_mib: int = 4,
     full_below_mib: int = 4,
@@ -53,7 +58,7 @@ def make_bench(
         root,
         agency or Agency(),
         device,
-        policy_document(pre_event_s, post_event_s),
+        policy_document(pre_event_s, post_event_s, pre_event_sound=pre_event_sound),
         {
             "card": {"full_below_mib": full_below_mib},
             "camera": {**(camera or CAMERA)},

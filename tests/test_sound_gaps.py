@@ -127,6 +127,22 @@ def test_a_recording_that_has_all_its_sound_has_no_gap(tmp_path: Path) -> None:
     assert verdict.recordings[0].missing_sound_us == {}
 
 
+@pytest.mark.parametrize("seconds", [9.0, 9.25, 9.5, 9.75, 9.95])
+def test_a_past_with_sound_is_whole_wherever_in_a_group_of_pictures_it_begins(tmp_path: Path, seconds: float) -> None:
+    device = VirtualDevice(make_bench(tmp_path / "bench", pre_event_sound=True))
+    device.boot()
+    device.run(seconds)
+    press_us = device.double()
+    device.run(1)
+    device.confirmed_stop()
+    device.until_idle()
+    device.stop()
+    verdict = verified(device.bench)
+    assert verdict.exit_status == 0, shown(verdict)
+    assert 0 <= spans(device)[0].from_us - (press_us - 5 * SECOND_US) <= 2 * PACKET_US
+    assert gaps_of(device) == []
+
+
 def test_unplugged_and_replugged_is_a_marked_gap_and_the_pictures_go_on(tmp_path: Path) -> None:
     def trouble(device: VirtualDevice, microphone: TwinMicrophone) -> None:
         microphone.unplug()
@@ -226,17 +242,19 @@ def test_a_recording_that_goes_on_in_another_accounts_for_its_sound_in_both(tmp_
 # -- what no record accounts for --------------------------------------------------------------------------------------
 
 
-def opening(mode: str = "video", base_us: int = 10 * SECOND_US, trigger_us: int = 12 * SECOND_US) -> RecordingOpened:
+def opening(
+    mode: str = "video", asked_us: int = 0, trigger_us: int = 12 * SECOND_US, continues: str | None = None
+) -> RecordingOpened:
     """The little of an opening that sound is judged by."""
-    track = VideoTrack(codec="h264", width=160, height=90, timescale_hz=SECOND_US, base_us=base_us,
+    track = VideoTrack(codec="h264", width=160, height=90, timescale_hz=SECOND_US, base_us=10 * SECOND_US,
                        parameter_sets_sha256="0" * 64, settings_sha256="0" * 64)  # fmt: skip
     return msgspec.convert(
         {
             "audio": AudioTrack(codec="aac", sample_rate_hz=48_000, channels=1),
-            "pre_event": PreEvent(mode=mode, asked_us=0, had_us=0),
+            "pre_event": PreEvent(mode=mode, asked_us=asked_us, had_us=0),
             "trigger_us": trigger_us,
             "video": track,
-            "continues": None,
+            "continues": continues,
         },
         _Opening,
     )  # type: ignore[return-value]
@@ -287,12 +305,23 @@ def test_a_hole_within_a_segment_is_noticed() -> None:
     assert "575991 µs of sound are missing" in heard.why_not(opened, span)
 
 
-@pytest.mark.parametrize(("mode", "from_us"), [("video", 12), ("video-and-audio", 10)])
-def test_sound_is_accounted_for_from_where_it_may_begin(mode: str, from_us: int) -> None:
-    heard, opened = Heard(), opening(mode)
+@pytest.mark.parametrize(
+    ("opened", "from_s"),
+    [
+        (opening("video"), 12),
+        (opening("video", trigger_us=9 * SECOND_US), 10),
+        (opening("video-and-audio", asked_us=5 * SECOND_US), 10),
+        (opening("video-and-audio", asked_us=1 * SECOND_US), 11),
+        (opening("video", continues="000001-0011223344556677"), 12),
+        (opening("video-and-audio", asked_us=1 * SECOND_US, continues="000001-0011223344556677"), 11),
+    ],
+    ids=["press", "asleep", "past", "past-in-a-group", "goes-on-before-the-press", "goes-on-in-the-past"],
+)
+def test_sound_is_accounted_for_from_where_it_may_begin(opened: RecordingOpened, from_s: int) -> None:
+    heard = Heard()
     heard.begins(opened)
     said = heard.why_not(opened, second_of_sound(15 * SECOND_US))
-    assert f"{(15 - from_us) * SECOND_US} µs of sound are missing" in said
+    assert f"{(15 - from_s) * SECOND_US} µs of sound are missing" in said
 
 
 def test_an_end_without_sound_is_noticed() -> None:

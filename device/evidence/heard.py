@@ -23,10 +23,10 @@ class Heard:
         self._gaps: list[SoundGap] = []
 
     def begins(self, opened: RecordingOpened) -> None:
-        """From here on sound is accounted for: from the press on, or with the pictures."""
-        with_pictures = opened.pre_event.mode == PRE_EVENT_SOUND or opened.continues is not None
-        base_us = opened.video.base_us
-        self._until_us = base_us if with_pictures else max(base_us, opened.trigger_us)
+        """From here on sound is accounted for: from the press on, or from where the past begins that was asked for. The
+        first picture may be older: a group of pictures is kept whole."""
+        back_us = opened.pre_event.asked_us if opened.pre_event.mode == PRE_EVENT_SOUND else 0
+        self._until_us = max(opened.video.base_us, opened.trigger_us - back_us)
 
     def gap(self, gap: SoundGap) -> None:
         if len(self._gaps) < MOST_GAPS:
