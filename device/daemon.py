@@ -18,7 +18,7 @@ from device.clock import STOP_SIGNALS, Crew, Part, Wake, wait_for_signal
 from device.config import Configuration
 from device.control import Control, capture_flags
 from device.controls.board import Board
-from device.errors import BodycamError, ConfigurationError, HardwareHung
+from device.errors import BodycamError, ConfigurationError, HardwareFailed
 from device.evidence.adoption import Adoption
 from device.evidence.holdings import whose
 from device.evidence.identity import load_anchors, load_certificate
@@ -260,7 +260,7 @@ class Daemon:
         """What does not let go ends with the process; everything else is let go all the same."""
         try:
             self.sight.close()
-        except HardwareHung as failure:
+        except HardwareFailed as failure:
             log.critical("it does not let go: %s", failure)
             self.unclean = True
 

@@ -91,6 +91,11 @@ class Keeper:
             self._camera.stop()
         except HardwareHung as failure:
             self._fail(failure)
+        except (
+            HardwareFailed
+        ) as failure:  # a camera that is lost may refuse to stop; whether it is free, its start shows
+            self._note(str(failure), present=True)
+            self._tell()
         self._begin(now_us, wait_us)
 
     def _begin(self, now_us: int, wait_us: int) -> None:

@@ -306,6 +306,25 @@ def test_at_work_has_a_bound_while_a_call_lasts() -> None:
     assert seen == [True, False]
 
 
+def test_a_camera_whose_stop_fails_is_started_anew_all_the_same() -> None:
+    """A camera that is lost may well refuse to stop; only one that hangs ends the daemon."""
+    clock = VirtualClock("boot-1")
+    ring = Ring(window_us=0, cap_bytes=1000, flags=CaptureFlags("street"), on_keyframe=lambda: None)
+    starts: list[int] = []
+
+    def refuse() -> None:
+        raise HardwareFailed("the camera can't be stopped: [Errno 19] No such device")
+
+    keeper = Keeper(clock, ring, Slow(refuse), lambda: starts.append(clock.now_us()))
+    said: list[str] = []
+    keeper.say = lambda what, *_: said.append(what)
+    keeper.run_once(clock.now_us())
+    clock.move_to(clock.now_us() + 3 * SECOND_US)
+    keeper.run_once(clock.now_us())
+    assert len(starts) == 2
+    assert said == ["restart 1: no pictures", "the camera can't be stopped: [Errno 19] No such device"]
+
+
 # -- what can't be built is let go again ------------------------------------------------------------------------------
 
 
@@ -329,6 +348,18 @@ def test_a_daemon_that_can_not_be_built_lets_the_hardware_go(bench: Bench, old: 
     with pytest.raises(ConfigurationError):
         Daemon(configuration, hardware, sight, Crew(clock))
     assert [line.split(maxsplit=2)[2] for line in hardware.the_camera.log] == ["start", "stop"]
+
+
+def test_a_camera_whose_stop_fails_at_the_end_keeps_nothing_else_from_being_let_go(
+    device: VirtualDevice, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse() -> None:
+        raise HardwareFailed("the camera can't be stopped: [Errno 19] No such device")
+
+    device.run(3)
+    monkeypatch.setattr(device.hardware.the_camera, "stop", refuse)
+    device.stop()
+    assert device.daemon.unclean
 
 
 def test_a_board_that_can_not_be_built_closes_its_pins_and_the_rest(
