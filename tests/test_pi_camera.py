@@ -2,8 +2,10 @@
 exposure, and what a start says where there is no camera stack. The rest is the camera's lane.
 """
 
+import importlib
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -239,6 +241,45 @@ def test_a_machine_without_picamera2_is_told_and_may_be_tried_again(monkeypatch:
     camera.set_load(Load(15, 1_000_000))
     assert camera.sampled() is None
     camera.stop()
+
+
+class StubbedStack:
+    """In place of every module of the camera stack: whatever is asked of it is a class of its own."""
+
+    def __getattr__(self, name: str) -> type:
+        return type(name, (), {})
+
+
+class LostCamera:
+    """picamera2 with a camera that was pulled out: what it is told is in `told`, and a part of it fails."""
+
+    def __init__(self, failing: str) -> None:
+        self.told: list[str] = []
+        self._failing = failing
+
+    def __getattr__(self, name: str) -> Callable[[], None]:
+        def told() -> None:
+            self.told.append(name)
+            if name == self._failing:
+                raise OSError(19, "No such device")
+
+        return told
+
+
+@pytest.mark.parametrize("failing", ["stop", "stop_encoder", "close"])
+def test_what_fails_at_a_stop_keeps_neither_camera_nor_codec(monkeypatch: pytest.MonkeyPatch, failing: str) -> None:
+    for module in ("libcamera", "picamera2", "picamera2.outputs", "picamera2.request", "picamera2.encoders",
+                   "picamera2.encoders.h264_encoder", "picamera2.encoders.libav_h264_encoder", "videodev2"):  # fmt: skip
+        monkeypatch.setitem(sys.modules, module, StubbedStack())
+    for module in ("device.pi.session", "device.pi.encoders"):
+        monkeypatch.setitem(sys.modules, module, None)  # so that it is forgotten at the end
+        del sys.modules[module]
+    session = object.__new__(importlib.import_module("device.pi.session").Session)
+    lost = LostCamera(failing)
+    session._camera = session.encoder = lost
+    with pytest.raises(OSError, match="No such device"):
+        session.close()
+    assert lost.told == ["stop", "stop_encoder", "close", "abandon"]
 
 
 def test_the_pis_camera_is_lean_until_it_is_started() -> None:

@@ -8,6 +8,7 @@ word of any exception: so nothing here raises there.
 
 import logging
 import threading
+from contextlib import ExitStack
 from typing import Any
 
 import libcamera
@@ -99,10 +100,13 @@ class Session:
             raise
 
     def close(self) -> None:
-        """It may never come back: picamera2 waits for its event loop without limit."""
-        self._camera.stop()
-        self._camera.stop_encoder()
-        self._camera.close()
+        """It may never come back: picamera2 waits for its event loop without limit. What fails is raised once all the rest has
+        been let go: a camera or a codec that is still held could not be opened again."""
+        with ExitStack() as let_go:
+            let_go.callback(self.encoder.abandon)
+            let_go.callback(self._camera.close)
+            let_go.callback(self._camera.stop_encoder)
+            self._camera.stop()
 
     def aim(self, load: Load) -> None:
         self.encoder.aim(load)
