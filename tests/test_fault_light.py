@@ -11,7 +11,7 @@ import pytest
 from gpiozero.pins.mock import MockFactory
 
 from device.errors import HardwareFailed
-from device.fault_light import FaultLight, light_line
+from device.fault_light import FaultLight, OutputWire, light_line
 from device.policy.signals import CANNOT_START, INDICATIONS
 from tests.benches import make_bench
 
@@ -38,20 +38,20 @@ def test_the_line_is_found_however_broken_the_configuration_is(
     config = tmp_path / "bodycam.toml"
     config.write_text(text, "utf-8", errors="surrogateescape")
     with caplog.at_level(logging.WARNING, logger="bodycam"):
-        assert light_line(config) == line
+        assert light_line(config) == OutputWire(line)
     assert said in caplog.text
     assert bool(said) == bool(caplog.text)
 
 
 def test_without_a_configuration_it_is_on_the_usual_line(tmp_path: Path) -> None:
-    assert light_line(tmp_path / "none.toml") == 23
-    assert light_line(make_bench(tmp_path / "bench").config) == 23
+    assert light_line(tmp_path / "none.toml") == OutputWire(23)
+    assert light_line(make_bench(tmp_path / "bench").config) == OutputWire(23)
 
 
 def test_the_pattern_on_the_line() -> None:
     """Eight flashes in two seconds, two seconds dark, and again; and dark when it is let go."""
     factory = MockFactory()
-    light = FaultLight(23, factory)
+    light = FaultLight(OutputWire(23), factory)
     now_us, edges = 1_000_000, []
     for _ in range(17):
         next_us = light.run_once(now_us)
@@ -64,11 +64,35 @@ def test_the_pattern_on_the_line() -> None:
     factory.close()
 
 
+@pytest.mark.parametrize(
+    "text",
+    ["[lines.ready_light]\nactive = 'low'\n", "[board]\nready_light = 99\n[lines.ready_light]\nactive = 'low'\n"],
+)
+def test_a_light_that_a_low_level_switches_on_is_dark_when_it_is_let_go(tmp_path: Path, text: str) -> None:
+    config, factory = tmp_path / "bodycam.toml", MockFactory()
+    config.write_text(text, "utf-8")
+    light = FaultLight(light_line(config), factory)
+    light.run_once(1_000_000)
+    assert not factory.pin(23).state
+    light.run_once(1_125_000)
+    assert factory.pin(23).state
+    light.run_once(1_250_000)
+    light.close()
+    assert light_line(config) == OutputWire(23, active_low=True)
+    factory.close()
+
+
+def test_broken_tables_beside_the_line_do_not_matter(tmp_path: Path) -> None:
+    config = tmp_path / "bodycam.toml"
+    config.write_text("lines = 7\n[board]\nready_light = 5\n", "utf-8")
+    assert light_line(config) == OutputWire(5)
+
+
 def test_a_line_that_is_taken_is_one_clear_error() -> None:
     factory = MockFactory()
-    first = FaultLight(23, factory)
+    first = FaultLight(OutputWire(23), factory)
     with pytest.raises(HardwareFailed, match="the fault light on GPIO 23: "):
-        FaultLight(23, factory)
+        FaultLight(OutputWire(23), factory)
     first.close()
     factory.close()
 
