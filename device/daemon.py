@@ -187,7 +187,7 @@ class Daemon:
 
     def _lens(self, configuration: Configuration) -> list[tuple[Part, Wake]]:
         table = configuration.tables.lens
-        lens = Lens(self.sight.camera, table.sensitivity, lambda: self.ring.takes_video, self.control.tell)
+        lens = Lens(self.sight.camera, table.sensitivity, self.ring.takes_video, self.control.tell)
         return [(lens, Wake())] if table.enabled else []
 
     def _expiry(self, adoption: Adoption) -> Expiry:

@@ -2,7 +2,8 @@
 
 The part named `lens`. Twice a second it takes the camera's small sample; what is judged is light and sharpness, never what
 is in the picture. It gives a cue and a record, and stops nothing. Its own thread; numpy is imported there, with the first
-sample. While pictures may not be held (a private pause, sleep, a zone) it does not look.
+sample. What was captured while pictures may not be held (a private pause, sleep, a zone) it does not look at, nor does it
+keep what it saw before.
 
 Each threshold is a constant here, with its reason; docs/design/picture.md has the figures they were taken from.
 """
@@ -107,16 +108,17 @@ class _Told:
 
 
 class Lens:
-    """`tell`: the way to the control loop, with what a fault's record says. `looking`: whether pictures may be held."""
+    """`tell`: the way to the control loop, with what a fault's record says. `may_be_held`: whether pictures may be held now,
+    and might be at the boot time given."""
 
     name = "lens"
 
     def __init__(
-        self, camera: Camera, sensitivity: str, looking: Callable[[], bool], tell: Callable[[Input, str], None]
+        self, camera: Camera, sensitivity: str, may_be_held: Callable[[int], bool], tell: Callable[[Input, str], None]
     ) -> None:
         self._camera = camera
         self._factor = SENSITIVITIES[sensitivity]
-        self._looking = looking
+        self._may_be_held = may_be_held
         self._tell = tell
         self._before: Sample | None = None
         self._usual = 0.0
@@ -125,8 +127,10 @@ class Lens:
         self._dark = _Told("dark", DARK_ENDS_US)
 
     def run_once(self, now_us: int) -> int:
-        sample = self._camera.sampled() if self._looking() else None
-        if sample is not None and (self._before is None or sample.at_us > self._before.at_us):
+        sample = self._camera.sampled()
+        if not self._may_be_held(now_us if sample is None else sample.at_us):
+            self._before = None
+        elif sample is not None and (self._before is None or sample.at_us > self._before.at_us):
             self._see(sample)
         return now_us + LOOK_EVERY_US
 

@@ -292,7 +292,8 @@ class LensScene:
         height, width = picture.shape[0] * 2 // 3, picture.shape[1]
         luma = picture[:height]
         if looks == "covered":  # a hand: what light comes through it, without any shape
-            seen = 50 + 0.05 * cv2.GaussianBlur(luma, (0, 0), width / 20).astype(np.float32)
+            through = cv2.resize(luma, (16, 9), interpolation=cv2.INTER_AREA)
+            seen = 50 + 0.05 * cv2.resize(through, (width, height)).astype(np.float32)
         elif looks == "dark":
             seen = _BLACK_LUMA + (luma.astype(np.float32) - _BLACK_LUMA) * 0.08
         else:

@@ -229,11 +229,10 @@ class Ring:
         """The capture time of the newest video frame that arrived, held or not."""
         return self._newest_video_us
 
-    @property
-    def takes_video(self) -> bool:
-        """Whether pictures may be held now."""
+    def takes_video(self, at_us: int) -> bool:
+        """Whether pictures may be held now, and might be at `at_us`."""
         with self._lock:
-            return self._timeline[-1][1].video
+            return self._timeline[-1][1].video and self._flags_at(at_us).video
 
     @property
     def newest_audio_us(self) -> int | None:
