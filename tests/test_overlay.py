@@ -124,7 +124,7 @@ def test_a_device_burns_it_from_its_first_frame_on_and_says_what_it_does(tmp_pat
     words = [read(picture, drawn)[1].removeprefix("BC-000001  ") for picture in pictures]
     device.stop()
     pressed = words.index("REC")
-    assert words[:pressed] == ["PRE"] * pressed
+    assert words[:pressed] == ["START"] + ["PRE"] * (pressed - 1), "one came before the policy was known"
     assert words[pressed:] == ["REC"] * (len(words) - pressed)
     assert pressed in {10, 11, 12}
     assert read(pictures[0], drawn)[0] == FIRST_LINE
@@ -134,7 +134,7 @@ def test_a_device_burns_it_from_its_first_frame_on_and_says_what_it_does(tmp_pat
 def test_it_is_read_on_light_and_on_dark_ground(ground: int) -> None:
     drawn, plane = make(640, 360), bytearray([ground]) * (640 * 360)
     drawn.burn(memoryview(plane), 640, 5_000_000)
-    assert read(np.frombuffer(plane, np.uint8).reshape(360, 640), drawn) == [FIRST_LINE, "BC-000001  STANDBY"]
+    assert read(np.frombuffer(plane, np.uint8).reshape(360, 640), drawn) == [FIRST_LINE, "BC-000001  START"]
 
 
 # -- where, and how much ------------------------------------------------------------------------------------------------

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 
-from device.media.overlay import NOT_HELD
 from device.policy.model import Policy
 from device.policy.state import KEEPING, Phase, State, capture
 
@@ -14,7 +13,7 @@ WORDS: Mapping[Phase, str] = {
     Phase.PAUSED_STOP_ASKED: "PAUSE",
     Phase.ASLEEP: "ASLEEP",
 }
-HELD, MUTED = "PRE", " MUTE"
+HELD, NOT_HELD, MUTED = "PRE", "STANDBY", " MUTE"
 
 
 def state_word(state: State, policy: Policy) -> str:

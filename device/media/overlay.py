@@ -34,7 +34,7 @@ LINES_A_PICTURE: Mapping[str, int] = {"small": 45, "normal": 30, "large": 20}
 _MOMENT = "2026-01-01 00:00:00 UTC NOT SYNCED"
 _LAST_SECOND = 253_402_300_799
 """Of the year 9999: a wall clock beyond it is not written with more digits than there is room for."""
-NOT_HELD = "STANDBY"
+STARTING = "START"
 """The state's word until the policy is known. `device.media.caption` has the others."""
 LONGEST_WORD = len("STOP ASKED MUTE")
 
@@ -60,12 +60,12 @@ class Overlay:
         self.columns = max(len(_MOMENT), len(device) + 2 + LONGEST_WORD)
         self.why_not = ""
         self._on = self._drawable = False
-        self._said = _Said(NOT_HELD, 0, synchronised=False)
+        self._said = _Said(STARTING, 0, synchronised=False)
         self._written: tuple[_Said, int] | None = None
         self._lines = [" " * self.columns] * 2
         self._form: tuple[int, int, int, str, bool] | None = None
         self._rows: list[tuple[slice, memoryview]] = []
-        self.show(NOT_HELD)
+        self.show(STARTING)
         if not settings.enabled or width < LEAST_WIDTH or height < LEAST_HEIGHT:
             return
         self.cell_height = self._fitting(settings.size)
