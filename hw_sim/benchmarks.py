@@ -20,7 +20,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hw_sim import verify_benchmark
+from hw_sim import overlay_benchmark, verify_benchmark
 from hw_sim.overhead import AIMS as BYTE_AIMS
 from hw_sim.overhead import overhead
 
@@ -186,6 +186,7 @@ MEASUREMENTS: dict[str, Callable[[], Figures]] = {
     "overhead": overhead,
     "memory": memory,
     "start": start,
+    "overlay": overlay_benchmark.overlay,
     "verification": verify_benchmark.verification,
     "policy": policy,
     "auditing": auditing,
@@ -206,6 +207,7 @@ AIMS = {
         "limit: base + two segments + 1.06 × payload (MiB)": "",
     },
     "start": {"exec to READY, twin (ms)": ""},
+    "overlay": overlay_benchmark.AIMS,
     "verification": verify_benchmark.AIMS,
     "policy": {
         "policy steps a second of CPU, half of them edges": "≥ 100 000",
