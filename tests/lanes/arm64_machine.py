@@ -40,6 +40,8 @@ WHEELS = (
     "av", "cffi", "colorzero", "cryptography", "gpiozero", "iniconfig", "lgpio==0.2.2.0", "msgspec", "packaging", "pluggy", "Pygments",
     "pycparser", "pyrage", "pytest",
 )  # fmt: skip
+GROUPS = {"gpio": 993, "bodycam": 994, "i2c": 992, "tss": 991}
+"""Of the unit's groups, those that Debian does not begin with."""
 NOT_NEEDED = (
     "console-getty.service", "ldconfig.service", "systemd-boot-system-token.service", "systemd-firstboot.service",
     "systemd-journal-catalog-update.service", "systemd-journal-flush.service", "systemd-machine-id-commit.service",
@@ -130,7 +132,7 @@ class Machine:
         for name in ("passwd", "group"):
             shutil.copy(self.root / "usr/share/base-passwd" / f"{name}.master", self.root / "etc" / name)
         with (self.root / "etc/group").open("a") as file:
-            file.write("gpio:x:993:\nbodycam:x:994:\n")
+            file.write("".join(f"{name}:x:{number}:\n" for name, number in GROUPS.items()))
         with (self.root / "etc/passwd").open("a") as file:
             file.write("bodycam:x:994:994::/nonexistent:/usr/sbin/nologin\n")
         (self.root / "etc/machine-id").write_text(f"{os.urandom(16).hex()}\n")

@@ -114,7 +114,7 @@ def _memory() -> dict[str, str]:
     found = {name: (GROUP / f"memory.{name}").read_text().strip() for name in ("max", "peak", "current", "swap.max")}
     pid = _said("systemctl", "show", "-P", "MainPID", "bodycam").strip()
     process = dict(line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines())
-    return found | {name: process[name].strip() for name in ("VmRSS", "VmHWM", "Threads")}
+    return found | {name: process[name].strip() for name in ("VmRSS", "VmHWM", "VmLck", "VmSwap", "Threads")}
 
 
 def _until(what: str, holds: Callable[[], bool]) -> None:

@@ -27,8 +27,6 @@ MemoryMax={MEMORY_MAX_MIB}M
 TimeoutStartSec=300
 TimeoutStopSec=120
 WatchdogSec=60
-ProtectClock=no
-SystemCallFilter=adjtimex clock_adjtime
 """
 GREEDY = """[Service]
 Type=oneshot
@@ -71,6 +69,8 @@ def test_a_press_on_real_lines_gives_a_verified_recording(tmp_path: Path, capsys
     )
     assert int(memory["VmHWM"].split()[0]) < 100 * 1024, "kB"
     assert memory["swap.max"] == "0"
+    assert memory["VmSwap"] == "0 kB"
+    assert int(memory["VmLck"].split()[0]) >= int(memory["VmRSS"].split()[0]), "what is touched stays in memory"
 
     card = tmp_path / "card"
     card.mkdir()
