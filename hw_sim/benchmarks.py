@@ -124,7 +124,7 @@ def memory() -> Figures:
         segments_mib = 2 * FULL_HD["bitrate_bps"] / 8 / 1048576
         device.stop()
         return {
-            "daemon and libav without frames, no OpenCV (MiB)": base_mib,
+            "daemon and libav without frames, no camera, no numpy (MiB)": base_mib,
             "ring payload (MiB)": payload_mib,
             "resident after 400,000 evictions (MiB)": full_mib,
             "resident after a recording too (MiB)": recorded_mib,
@@ -199,7 +199,7 @@ AIMS = {
     },
     "overhead": BYTE_AIMS,
     "memory": {
-        "daemon and libav without frames, no OpenCV (MiB)": "≤ 70",
+        "daemon and libav without frames, no camera, no numpy (MiB)": "≤ 70",
         "ring payload (MiB)": "",
         "resident after 400,000 evictions (MiB)": "≤ the limit",
         "resident after a recording too (MiB)": "≤ the limit",
