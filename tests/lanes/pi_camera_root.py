@@ -2,14 +2,19 @@
 
 As root, on a Debian with mmdebstrap and systemd-container. The archive is the one that this machine's own apt uses.
 libcamera comes from backports: trixie's own leaves the status of each picture unset, so that picamera2 drops them all.
-Commands run in a container of their own, without a network unless they install; nothing is mounted on this machine.
+Commands run in containers of their own, several at once, without a network and with the root read-only unless they
+install; nothing is mounted on this machine.
 """
 
 import os
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import IO
+
+from hw_sim.benchmarks import ALLOCATOR
 
 TREE = Path(__file__).resolve().parents[2]
 SUITE = "trixie"
@@ -31,6 +36,8 @@ INSTALLED = ("device", "hw_sim", "tests", "pyproject.toml", "constraints.txt", "
 LEFT_BY_NSPAWN = Path("/run/systemd/nspawn/propagate")
 TREE_THERE = "/opt/bodycam"
 OUT_THERE = "/out"
+AS_THE_UNIT = ("--read-only", "--private-network", "--capability=CAP_IPC_LOCK", "--rlimit=MEMLOCK=infinity")
+"""What the unit gives: no network, nothing to write to but what is bound, and the right to lock memory."""
 
 
 class CameraRoot:
@@ -38,7 +45,7 @@ class CameraRoot:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._machine = f"bodycam-camera-{os.getpid()}"
+        self._machines: list[str] = []
 
     def build(self) -> None:
         """About two minutes; raises `CalledProcessError` with what the failing tool said."""
@@ -56,31 +63,13 @@ class CameraRoot:
         shutil.copy(AUTHORITIES, self.folder / "opt/authorities.pem")
         self._install()
 
-    def run(self, *command: str, out: Path, network: bool = False) -> "subprocess.CompletedProcess[str]":
-        """A command in the installed tree, which may write into `out` and into the root; what it said, both streams."""
-        return subprocess.run(
-            [
-                *(
-                    "systemd-nspawn",
-                    "--quiet",
-                    "--register=no",
-                    "--keep-unit",
-                    "--as-pid2",
-                    f"--machine={self._machine}",
-                ),
-                *(f"--directory={self.folder}", f"--bind={out}:{OUT_THERE}", f"--chdir={TREE_THERE}"),
-                *(["--resolv-conf=copy-host"] if network else ["--private-network"]),
-                *("--setenv=PYTHONDONTWRITEBYTECODE=1", "--setenv=PIP_CERT=/opt/authorities.pem"),
-                *([f"--setenv=PIP_INDEX_URL={os.environ['PIP_INDEX_URL']}"] if "PIP_INDEX_URL" in os.environ else []),
-                *command,
-            ],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            errors="replace",
-            check=False,
-        )
+    def start(self, *command: str, out: Path, said: IO[str]) -> "subprocess.Popen[str]":
+        """A command in the installed tree, which may write into `out` alone; what it says, on both streams, goes to `said`."""
+        return self._start(command, out, said, AS_THE_UNIT)
+
+    def run(self, *command: str, out: Path) -> tuple[int, str]:
+        """The same, until it has ended: its status, and what it said."""
+        return self._run(command, out, AS_THE_UNIT)
 
     def remove(self) -> None:
         """Nothing of it stays. A mount within it would be somebody else's files: then it is left as it is."""
@@ -88,13 +77,41 @@ class CameraRoot:
         assert not [place for place in mounted if Path(place).is_relative_to(self.folder)], "something is mounted in it"
         if self.folder.exists():
             shutil.rmtree(self.folder)
-        left = LEFT_BY_NSPAWN / self._machine
-        if left.exists():
-            left.rmdir()
+        for machine in self._machines:
+            left = LEFT_BY_NSPAWN / machine
+            if left.exists():
+                left.rmdir()
+
+    def _run(self, command: Sequence[str], out: Path, rights: Sequence[str]) -> tuple[int, str]:
+        with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as said:
+            status = self._start(command, out, said, rights).wait()
+            said.seek(0)
+            return status, said.read()
+
+    def _start(
+        self, command: Sequence[str], out: Path, said: IO[str], rights: Sequence[str]
+    ) -> "subprocess.Popen[str]":
+        machine = f"bodycam-camera-{os.getpid()}-{len(self._machines)}"
+        self._machines.append(machine)
+        return subprocess.Popen(
+            [
+                *("systemd-nspawn", "--quiet", "--register=no", "--keep-unit", "--as-pid2", f"--machine={machine}"),
+                *(f"--directory={self.folder}", f"--bind={out}:{OUT_THERE}", f"--chdir={TREE_THERE}", *rights),
+                *("--setenv=PYTHONDONTWRITEBYTECODE=1", "--setenv=PIP_CERT=/opt/authorities.pem"),
+                *(f"--setenv={name}={value}" for name, value in ALLOCATOR.items()),
+                *([f"--setenv=PIP_INDEX_URL={os.environ['PIP_INDEX_URL']}"] if "PIP_INDEX_URL" in os.environ else []),
+                *command,
+            ],
+            stdin=subprocess.DEVNULL,
+            stdout=said,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
 
     def _install(self) -> None:
         there = self.folder / TREE_THERE.removeprefix("/")
         there.mkdir()
+        (self.folder / OUT_THERE.removeprefix("/")).mkdir()
         for name in INSTALLED:
             if (TREE / name).is_dir():
                 shutil.copytree(TREE / name, there / name, ignore=shutil.ignore_patterns("__pycache__", "node_modules"))
@@ -105,8 +122,8 @@ class CameraRoot:
             ("python3", "-m", "venv", "--system-site-packages", "/opt/venv"),
             (PYTHON, "-m", "pip", "install", "--quiet", "--constraint", constraints, PICAMERA2, "pytest", ".[pi]"),
         ):
-            done = self.run(*command, out=there, network=True)
-            assert done.returncode == 0, f"{' '.join(command)}: {done.stdout}"
+            status, said = self._run(command, there, ["--resolv-conf=copy-host"])
+            assert status == 0, f"{' '.join(command)}: {said}"
 
 
 def _archive() -> str:
