@@ -7,11 +7,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pyrage
 import pytest
 
 from deb import boot_options, build, upgrade_guard, wheels
 from deb.boot_options import NotTouchedError, with_words, without_words
 from deb.manpage import manpage
+from device.config import read_configuration
 
 ROOT = Path(__file__).resolve().parents[1]
 PI = "console=serial0,115200 console=tty1 root=PARTUUID=4e639091-02 rootfstype=ext4 fsck.repair=yes rootwait\n"
@@ -168,6 +170,19 @@ def test_every_file_of_the_service_has_a_place() -> None:
     assert build.place(Path("systemd/bodycam.sysusers.conf")) == "usr/lib/sysusers.d/bodycam.conf"
     with pytest.raises(ValueError, match="does not say where"):
         build.place(Path("systemd/bodycam.network"))
+
+
+def test_the_example_is_a_configuration_once_the_recipients_are_filled_in(tmp_path: Path) -> None:
+    text = (ROOT / "deb/files/etc/bodycam/bodycam.toml.example").read_text("utf-8")
+    assert text.count('"age1…"') == 2
+    config = tmp_path / "bodycam.toml"
+    config.write_text(text.replace("age1…", str(pyrage.x25519.Identity.generate().to_public())), "utf-8")
+    identity = read_configuration(config).tables.identity
+    answered = (identity.certificate, identity.provisioning, identity.provisioner, identity.media_certificate)
+    folders = {Path(str(path)).parent for path in (*answered, identity.key, identity.media_key)}
+    assert folders == {
+        Path("/var/lib/bodycam-identity")
+    }  # what the units, and `provision install` as bodycam, may write
 
 
 def test_no_line_for_temporary_files_removes_or_ages_evidence_or_keys() -> None:

@@ -22,8 +22,9 @@ def archive() -> str:
     """Where this machine gets its packages from."""
     asked = ["apt-get", "indextargets", "--format", "$(REPO_URI)", "Identifier: Packages"]
     said = subprocess.run(asked, check=True, capture_output=True, text=True).stdout.split()
-    assert said, "apt knows of no archive: see /etc/apt/sources.list.d"
-    return said[0]
+    found = [uri for uri in said if "security" not in uri]
+    assert found, "apt knows of no archive: see /etc/apt/sources.list.d"
+    return found[0]
 
 
 def make_root(folder: Path, suite: str, packages: Sequence[str]) -> Path:
