@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import time
@@ -13,6 +14,7 @@ import msgspec
 import pytest
 
 from deb import build
+from hw_sim.agency import Bench
 from tests.benches import make_bench
 from tests.lanes.clean_root import System, in_root, make_root
 from tests.lanes.twin_in_root import BUTTONS
@@ -26,6 +28,7 @@ ROOT = Path(__file__).resolve().parents[2]
 NOW, NEXT = build.version(), "99.0.0"
 KEPT = ("/var/lib/bodycam", "/var/lib/bodycam-identity", "/var/lib/bodycam-state", "/etc/bodycam")
 KEYS = "/var/lib/bodycam-identity"
+MADE_AT_FIRST = ("device.key", "ledger.csr", "media.csr", "media.key")
 LET_GO_S = 0.5
 AARCH64, X86_64 = 0xB7, 0x3E
 """In the 19th byte of an ELF file."""
@@ -99,12 +102,16 @@ def _for_the_pi(into: Path) -> tuple[Path, str]:
 
 
 @pytest.fixture(scope="module")
-def system(folder: Path, made: Made) -> Iterator[System]:
+def bench(folder: Path) -> Bench:
+    return make_bench(folder / "bench", pre_event_s=2, post_event_s=1, camera=PICTURE)
+
+
+@pytest.fixture(scope="module")
+def system(folder: Path, made: Made, bench: Bench) -> Iterator[System]:
     twin = folder / "twin"
     twin.mkdir()
     shutil.copytree(ROOT / "hw_sim", twin / "hw_sim")
     shutil.copy(Path(__file__).with_name("twin_in_root.py"), twin)
-    bench = make_bench(folder / "bench", pre_event_s=2, post_event_s=1, camera=PICTURE)
     config = bench.config.read_text("utf-8")
     for old, new in {
         '"../card"': '"/var/lib/bodycam"',
@@ -186,15 +193,9 @@ def _provisioned(system: System) -> None:
     system.run("systemctl", "daemon-reload")
 
 
-def _verified(system: System) -> None:
-    said = system.run("bodycam", "verify", "/var/lib/bodycam", "--trust", "/opt/bench/agency/ca.pem", status=None)
-    assert "intact" in said, said
-
-
-def test_installed_upgraded_rolled_back_removed_and_purged(system: System, made: Made) -> None:
-    now, following = f"/packages/{made.now.name}", f"/packages/{made.following.name}"
-
-    said = system.run("dpkg", "--install", now)
+def _as_installed(system: System, package: str) -> None:
+    """Nothing runs yet; the units that must be are enabled, and all that is imported is the package's or the distribution's."""
+    said = system.run("dpkg", "--install", package)
     assert "no /etc/bodycam/bodycam.toml yet" in said
     assert "no /boot/firmware/cmdline.txt" in said
     assert _installed(system) == f"installed {NOW}"
@@ -209,6 +210,53 @@ def test_installed_upgraded_rolled_back_removed_and_purged(system: System, made:
         assert system.run("systemctl", "is-enabled", f"{unit}.service", status=None).strip() == state, unit
     assert system.run("systemctl", "is-active", "bodycam.service", status=None).strip() == "inactive"
     _imports_are_its_own(system.run("python3", "-I", "-c", IMPORTS), "cp311")
+    groups = set(system.run("id", "--groups", "--name", "bodycam").split())
+    assert groups == {"bodycam", "video", "audio", "gpio", "i2c", "tss"}
+
+
+def _first_start(system: System, config: str) -> None:
+    """The example filled in as install-pi.md says: keys and requests, then 78 and no other start until the agency answered."""
+    (recipient,) = set(re.findall(r'footage = \["(age1[0-9a-z]+)"\]', config))
+    filled = ("sed", f"s/age1…/{recipient}/", "/etc/bodycam/bodycam.toml.example")
+    system.run("sh", "-c", '"$@" > /etc/bodycam/bodycam.toml', "sh", *filled)
+    system.run("systemctl", "start", "bodycam-provision.service")
+    made = system.run("stat", "--format=%n %U %a", *(f"{KEYS}/{name}" for name in MADE_AT_FIRST)).split("\n")
+    assert made == [*(f"{KEYS}/{name} bodycam 600" for name in MADE_AT_FIRST), ""]
+    system.run("systemctl", "start", "bodycam.service", status=1)
+    asked = ("systemctl", "show", "--value", "--property=ExecMainStatus,NRestarts,ActiveState", "bodycam.service")
+    assert sorted(system.run(*asked).split()) == ["0", "78", "failed"]
+    system.run("systemctl", "stop", "bodycam-fault.service")
+    system.run("rm", *(f"{KEYS}/{name}" for name in MADE_AT_FIRST))
+
+
+def _self_tested(system: System) -> None:
+    """As install-pi.md says. There is no Pi: parts fail, and what it writes is still the daemon's."""
+    command = ("bodycam", "selftest", "--config", "/etc/bodycam/bodycam.toml", "--no-hands", "--json")
+    said = json.loads(system.run("runuser", "-u", "bodycam", "--", *command, status=1))
+    parts = {part["part"]: part["result"] for part in said["parts"]}
+    assert {name: parts[name] for name in ("policy", "keys", "card", "record")} == dict.fromkeys(
+        ("policy", "keys", "card", "record"), "pass"
+    )
+    assert (parts["camera"], parts["board"]) == ("fail", "fail")
+    others = system.run("find", "/var/lib/bodycam", "/var/lib/bodycam-state", "!", "-user", "bodycam")
+    assert others == ""
+
+
+def _runs_again(system: System) -> None:
+    unit = ("systemctl", "is-active", "bodycam.service")
+    system.until("the daemon runs again", lambda: system.run(*unit, status=None) == "active\n")
+
+
+def _verified(system: System) -> None:
+    said = system.run("bodycam", "verify", "/var/lib/bodycam", "--trust", "/opt/bench/agency/ca.pem", status=None)
+    assert "intact" in said, said
+
+
+def test_installed_upgraded_rolled_back_removed_and_purged(system: System, made: Made, bench: Bench) -> None:
+    now, following = f"/packages/{made.now.name}", f"/packages/{made.following.name}"
+
+    _as_installed(system, now)
+    _first_start(system, bench.config.read_text("utf-8"))
 
     _provisioned(system)
     system.run("systemctl", "start", "bodycam.service")
@@ -232,10 +280,7 @@ def test_installed_upgraded_rolled_back_removed_and_purged(system: System, made:
         before = _kept(system)
         system.run("dpkg", "--install", package)
         assert system.run("bodycam", "--version") == f"bodycam {version}\n"
-        system.until(
-            "the daemon runs again",
-            lambda: system.run("systemctl", "is-active", "bodycam.service", status=None) == "active\n",
-        )
+        _runs_again(system)
         changed = _grown(before, _kept(system))
         assert [path for path in changed if "/journal" not in path] == []
         _record(system)
@@ -260,10 +305,7 @@ def test_installed_upgraded_rolled_back_removed_and_purged(system: System, made:
 
     # 4. installed again, the same device goes on where it was
     system.run("dpkg", "--install", now)
-    system.until(
-        "the daemon runs again",
-        lambda: system.run("systemctl", "is-active", "bodycam.service", status=None) == "active\n",
-    )
+    _runs_again(system)
     assert (
         _grown(
             {path: said for path, said in before.items() if "/evidence/" in path and said.split()[-1] != "-"},
@@ -274,8 +316,11 @@ def test_installed_upgraded_rolled_back_removed_and_purged(system: System, made:
     _record(system)
     _end(system)
     system.run("systemctl", "stop", "bodycam.service")
-    said = system.run("bodycam", "verify", "/var/lib/bodycam", "--trust", "/opt/bench/agency/ca.pem")
-    assert "intact" in said
+    _self_tested(system)
+    system.run("systemctl", "start", "bodycam.service")
+    _record(system)
+    _end(system)
+    _verified(system)
 
 
 def test_lintian_finds_nothing(made: Made) -> None:
