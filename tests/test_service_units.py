@@ -148,6 +148,23 @@ def test_the_page_says_where_each_file_goes() -> None:
     }
 
 
+def test_no_start_of_a_unit_changes_the_mode_of_a_folder() -> None:
+    """systemd sets the mode of a StateDirectory at each start: 0755 where the unit says none."""
+    spoken = (ROOT / "systemd" / "bodycam.tmpfiles.conf").read_text("utf-8")
+    made = {line.split()[1]: line.split()[2] for line in spoken.splitlines() if line.startswith("d ")}
+    kept = {}
+    for unit in UNITS:
+        said = dict(line.split("=", 1) for line in lines(unit.stem) if line.startswith("StateDirectory"))
+        if said:
+            kept["/var/lib/" + said["StateDirectory"]] = said.get("StateDirectoryMode", "0755")
+    assert kept == {
+        "/var/lib/bodycam-state": "0750",
+        "/var/lib/bodycam-identity": "0700",
+        "/var/lib/bodycam-offload": "0700",
+    }
+    assert {folder: made[folder] for folder in kept} == kept
+
+
 @pytest.mark.tools("systemd-sysusers")
 def test_the_users_and_folders_can_be_made(tmp_path: Path) -> None:
     """In a root of their own."""
