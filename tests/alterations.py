@@ -103,7 +103,16 @@ class Cards(msgspec.Struct, frozen=True):
             device = VirtualDevice(bench)
             device.boot()
             device.run(3)
-            device.record(2)
+            device.double()
+            device.run(1)
+            microphone = device.hardware.the_microphone
+            assert microphone is not None
+            microphone.unplug()
+            device.run(1.5)
+            microphone.replug()
+            device.run(1)
+            device.confirmed_stop()
+            device.until_idle()
             device.stop()
         other = record_card(root / "other", agency, device="BC-000002", seconds=(2,))
         head = line_digest(lines_of(kept.card / layout.epoch_file("000001"))[-1])
@@ -310,6 +319,33 @@ def _shrink_last(data: bytearray, run: int, by: int) -> None:
     struct.pack_into(">I", data, at, struct.unpack_from(">I", data, at)[0] - by)
 
 
+# -- what a line says ---------------------------------------------------------------------------------------------------
+
+
+def _with_span(line: bytes, **fields: object) -> bytes:
+    """The line of segments, with another word on its first one's video."""
+    record = records.decode_ledger(open_line(line).payload)
+    assert isinstance(record, records.Segments)
+    first = record.segments[0]
+    assert first.video is not None
+    changed_one = msgspec.structs.replace(first, video=msgspec.structs.replace(first.video, **fields))
+    return edited(line, segments=(changed_one, *record.segments[1:]))
+
+
+def _silent(line: bytes) -> bool:
+    return isinstance(records.decode_ledger(open_line(line).payload), records.SoundGap)
+
+
+def _at_silence(scene: Scene, edit: Callable[[bytes], list[bytes]]) -> None:
+    """Alter the record of the gap in the last recording's sound."""
+
+    def at_it(lines: list[bytes]) -> list[bytes]:
+        (n,) = (n for n, line in enumerate(lines) if _silent(line))
+        return [*lines[:n], *edit(lines[n]), *lines[n + 1 :]]
+
+    edit_lines(scene.last / layout.LEDGER, at_it)
+
+
 # -- the classes -------------------------------------------------------------------------------------------------------
 
 _LEDGER = layout.LEDGER
@@ -376,6 +412,27 @@ CLASSES = (
         "record of another recording",
         "a line of its ledger put in",
         lambda s: s.ledger(lambda x: [*x[:3], lines_of(s.last / _LEDGER)[3], *x[4:]]),
+        "ledger.jsonl, line 3",
+        3.0,
+    ),
+    Alteration(
+        "sound gap removed",
+        "the line of a silent microphone deleted",
+        lambda s: _at_silence(s, lambda _: []),
+        "ledger.jsonl, line 5",
+        5.0,
+    ),
+    Alteration(
+        "sound gap edited",
+        "made shorter, under the old signature",
+        lambda s: _at_silence(s, lambda line: [edited(line, to_us=10_000_000)]),
+        "ledger.jsonl, line 5",
+        5.0,
+    ),
+    Alteration(
+        "frame period edited",
+        "a segment's pictures said to be asked for half as often",
+        lambda s: s.ledger(lambda x: [*x[:3], _with_span(x[3], period_us=66_667), *x[4:]]),
         "ledger.jsonl, line 3",
         3.0,
     ),

@@ -26,7 +26,7 @@ def test_a_class_is_caught_and_its_first_bad_second_named(cards: Cards, alterati
 
 
 def test_every_class_has_a_name_of_its_own() -> None:
-    assert len({alteration.kind for alteration in CLASSES}) == len(CLASSES) == 38
+    assert len({alteration.kind for alteration in CLASSES}) == len(CLASSES) == 41
 
 
 def test_the_cards_are_intact_before(cards: Cards) -> None:
