@@ -31,17 +31,17 @@ BROKEN_US = 2_500_000
 DARK_LEVEL, LIGHT_LEVEL = 36, 44
 """Black is 16. Footage taken down to a sixth of its light is at 30 to 33, where edges drown in noise."""
 UNIFORM_SPREAD, UNIFORM_SPREAD_DARK = 16, 1
-"""Streets and rooms spread over 40 and more, a hand or a cloth on the lens over 3 to 11. In the dark footage at a thirtieth
-of its light still spreads over 1 to 3, noise alone over 0.2."""
+"""Streets and rooms spread over 39 and more, a hand on the lens over 2 to 5. In the dark footage at a twelfth of its light
+still spreads over 3 to 8, noise alone over 0.2."""
 UNIFORM_EDGES = 8
-"""Noise alone gives 2 to 3, footage 13 and more."""
+"""Noise alone gives 2 to 7, up to a deviation of 5; footage 23 and more."""
 STILL_SHARE = 0.002
 """Noise changes a large part of all pixels; the overlay's clock, where it is in the sample, some twenty of 14,400."""
 BLURRED_SHARE = 0.4
-"""Of the sharpness that is usual. Smeared so that nobody is recognised it falls to 0.25–0.35 of it; slightly out of focus,
-0.55 to 0.6, is not told."""
+"""Of the sharpness that is usual. Smeared so that nobody is recognised it falls to 0.1 to 0.37 of it; slightly out of focus
+it is at 0.25 to 0.55, which is told of what was very sharp before."""
 LEAST_SHARP = 0.1
-"""Edges over spread of any footage are 0.3; where the usual is less there is nothing to compare with."""
+"""Edges over spread of any footage are 0.37 and more; where the usual is less there is nothing to compare with."""
 LEAST_KNOWN = 20
 """Sharp samples that make what is usual: ten seconds."""
 _LEARN_UP, _LEARN_DOWN = 0.02, 0.002

@@ -39,6 +39,18 @@ def test_the_camera_is_asked_to_start_before_anything_heavy_is_imported() -> Non
     assert after >= AFTER_IT, "it is there that it is imported"
 
 
+def test_a_daemon_runs_without_numpy_until_somebody_looks_at_the_lens(tmp_path: Path) -> None:
+    """On pictures that are encoded already, of which no sample is taken: what is ours imports nothing so heavy."""
+    loaded = _loaded(
+        "import sys; from pathlib import Path; from hw_sim.benchmarks import bench_device; "
+        "camera = {'width': 160, 'height': 90, 'rate_hz': 30, 'bitrate_bps': 150_000}; "
+        f"device, _ = bench_device(Path({str(tmp_path)!r}), camera, audio=False); device.run(2); "
+        "assert device.daemon.ring.held_us() > 1_000_000; print(*sys.modules)"
+    )
+    assert loaded >= {"device.lens", "device.media.luma", "device.media.overlay"}
+    assert loaded & {"cv2", "numpy"} == set()
+
+
 class Opened:
     """A sight whose camera has run for a while before the rest is made, in virtual time."""
 
