@@ -17,6 +17,8 @@ CARD = Path("/var/lib/bodycam")
 GROUP = Path("/sys/fs/cgroup/system.slice/bodycam.service")
 FOLDERS = [Path("/", name) for name in ("etc", "opt", "run", "tmp", "var")]
 LIMIT_S = 400.0
+OVER = {"post-event", "idle"}
+"""A recording is still being closed in these: whoever holds the button now begins another."""
 MARK = "PINS-REPORT "
 _never = Latch()
 
@@ -56,14 +58,19 @@ def _look(seen: dict[str, object]) -> None:
     seen["lights_idle"] = _lights(lines)
     seen["double_presses"] = _again(lines, _double_press, lambda: _status()["state"] == "recording")
     _until("written", lambda: bool(_status()["recording"]))
+    _until("durable", lambda: any(CARD.glob("evidence/*/*.m4s.age")))
+    seen["durable_s"] = _up_s()
     seen["recording"] = _status()["recording"]
     seen["lights_recording"] = _lights(lines)
     _pass(6)
     seen["memory"] = _memory()
-    seen["stops"] = _again(lines, _hold_and_confirm, lambda: not _status()["recording"])
+    seen["stops"] = _again(lines, _hold_and_confirm, lambda: _status()["state"] in OVER)
+    _until("closed", lambda: not _status()["recording"])
+    seen["closed_s"] = _up_s()
     seen["memory_after"] = _memory()
     subprocess.run(["systemctl", "stop", "bodycam"], check=True)
     seen["result"] = _said("systemctl", "show", "-P", "Result", "bodycam").strip()
+    seen["said"] = _said("journalctl", "-b", "--no-pager", "-o", "cat", "-u", "bodycam")[-4000:]
     seen["fifos"] = [str(path) for folder in FOLDERS for path in folder.glob("**/.lgd-nfy*")]
     seen["done_s"] = _up_s()
 

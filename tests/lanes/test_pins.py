@@ -4,6 +4,7 @@ systemd with its memory limited. The board's contract is kept there too."""
 import json
 import os
 import shutil
+import time
 from pathlib import Path
 
 import msgspec
@@ -48,19 +49,23 @@ ExecStart=/usr/bin/python3 -m tests.lanes.pins_person
 @pytest.mark.tools(*TOOLS)
 def test_a_press_on_real_lines_gives_a_verified_recording(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     machine = Machine(tmp_path / "machine")
+    began_s = time.monotonic()
     machine.unpack()
     trust = _set_up(machine, tmp_path / "bench")
+    built_s = time.monotonic() - began_s
     ran = machine.run("person.service", limit_s=900)
     seen = _report(ran.console)
     with capsys.disabled():
-        print(f"\nthe machine ran {ran.length_s:.0f} s; it saw: {json.dumps(seen, indent=1)}")
+        print(
+            f"\nthe machine was built in {built_s:.0f} s and ran {ran.length_s:.0f} s; it saw: {json.dumps(seen, indent=1)}"
+        )
     assert "failure" not in seen, f"{seen['failure']}\n{seen['journal']}"
     assert seen["contract_status"] == 0, seen["contract"]
     assert "12 passed" in str(seen["contract"])
     assert seen["greedy"] == "oom-kill", "the kernel holds a unit to its MemoryMax"
     assert seen["lights_idle"] == {"recording": False, "ready": True}
     assert seen["lights_recording"] == {"recording": True, "ready": True}
-    assert seen["result"] == "success"
+    assert seen["result"] == "success", seen["said"]
     assert seen["fifos"] == [], "lgpio leaves nothing behind"
     memory = msgspec.convert(seen["memory_after"], dict[str, str])
     assert int(memory["max"]) == MEMORY_MAX_MIB * 2**20
