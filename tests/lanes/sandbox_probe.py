@@ -13,6 +13,7 @@ import os
 import resource
 import socket
 import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -148,6 +149,35 @@ def namespace(kind: str, systemds: str) -> Callable[[], str]:
     return lambda: "systemd's" if str(Path(f"/proc/self/ns/{kind}").readlink()) == systemds else "its own"
 
 
+def read(path: str) -> Callable[[], object]:
+    return lambda: os.read(os.open(path, os.O_RDONLY | os.O_CLOEXEC), 1)
+
+
+def read_own_cgroup() -> None:
+    group = Path("/proc/self/cgroup").read_text("ascii").partition("::")[2].strip()
+    read(f"/sys/fs/cgroup{group}/cgroup.procs")()
+
+
+def fifo() -> None:
+    """As lgpio makes one, in a folder of its own."""
+    with tempfile.TemporaryDirectory() as folder:
+        os.mkfifo(f"{folder}/fifo")
+        os.close(os.open(f"{folder}/fifo", os.O_RDWR))
+
+
+def called_from_c() -> str:
+    """A Python function handed to a C library: libffi makes a piece of program for it."""
+    compared: list[object] = []
+
+    def compare(one: object, _: object) -> int:
+        compared.append(one)
+        return 0
+
+    made = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p)(compare)
+    LIBC.qsort((ctypes.c_int * 2)(2, 1), 2, ctypes.sizeof(ctypes.c_int), made)
+    return "ok" if compared else "not called"
+
+
 def seen(path: str) -> Callable[[], str]:
     return lambda: "seen" if Path(path).exists() else "hidden"
 
@@ -173,11 +203,14 @@ def probes(other: int, systemds: dict[str, str]) -> dict[str, Callable[[], objec
         "others' /tmp": seen("/tmp/marker"),  # noqa: S108 - whose, is the question
         "execute what it wrote": execute,
         "set-user-id file": setuid_file,
+        "a FIFO in /tmp": fifo,
         # devices
         "device video": open_node("/dev/video0"),
+        "device subdevice": open_node("/dev/v4l-subdev0"),
         "device media": open_node("/dev/media0"),
         "device dma_heap": open_node("/dev/dma_heap/linux,cma"),
         "device sound": open_node("/dev/snd/pcmC0D0c"),
+        "device sound control": open_node("/dev/snd/controlC0"),
         "device gpio": open_node("/dev/gpiochip0"),
         "device i2c": open_node("/dev/i2c-1"),
         "device tpm": open_node("/dev/tpmrm0"),
@@ -203,6 +236,7 @@ def probes(other: int, systemds: dict[str, str]) -> dict[str, Callable[[], objec
         "a key for the keyring": lambda: told(LIBC.syscall(SYS_ADD_KEY, b"user", b"probe", b"x", 1, -4)),
         "another personality": lambda: told(LIBC.personality(ADDR_NO_RANDOMIZE)),
         "executable memory": executable_memory,
+        "a function called from C": called_from_c,
         "real-time priority": lambda: os.sched_setscheduler(0, os.SCHED_FIFO, SCHED_FIFO_PRIORITY),
         "lock memory": lambda: told(LIBC.mlockall(7)),
         # others
@@ -211,6 +245,13 @@ def probes(other: int, systemds: dict[str, str]) -> dict[str, Callable[[], objec
         "signal another process": lambda: os.kill(other, 0),
         "see another process": seen(f"/proc/{other}"),
         "see the system's memory": seen("/proc/meminfo"),
+        # what health, clock and camera read
+        "the boot's id": read("/proc/sys/kernel/random/boot_id"),
+        "sensors in /sys": lambda: [*Path("/sys/class").iterdir(), *Path("/sys/devices/system/cpu").iterdir()],
+        "its own cgroup": read_own_cgroup,
+        "udev's data": read("/run/udev/data/c81:0"),
+        "chrony is there": seen("/run/chrony"),
+        "timesyncd's word": seen("/run/systemd/timesync/synchronized"),
         # network
         "socket inet": connect(socket.AF_INET),
         "socket inet6": connect(socket.AF_INET6),

@@ -14,7 +14,7 @@ write /etc               | EROFS        | EROFS        | EROFS        | EROFS   
 write /boot              | EROFS        | EROFS        | EROFS        | EROFS        | EROFS        | ok
 write card               | ok           | EACCES       | EACCES       | EROFS        | EACCES       | ok
 write spool              | ok           | EACCES       | EACCES       | ok           | EACCES       | ok
-write state              | ok           | EACCES       | EROFS        | EROFS        | EROFS        | ok
+write state              | ok           | EACCES       | EROFS        | EROFS        | EACCES       | ok
 write identity           | EROFS        | EACCES       | ok           | EACCES       | EACCES       | ok
 write off-load's state   | EACCES       | EACCES       | EACCES       | ok           | EACCES       | ok
 write run                | ok           | ok           | none         | none         | none         | none
@@ -27,11 +27,14 @@ read another user's file | EACCES       | EACCES       | EACCES       | EACCES  
 others' /tmp             | hidden       | hidden       | hidden       | hidden       | hidden       | seen
 execute what it wrote    | EACCES       | EACCES       | EACCES       | EACCES       | EACCES       | ok
 set-user-id file         | EPERM        | EPERM        | EPERM        | EPERM        | EPERM        | ok
+a FIFO in /tmp           | ok           | ok           | ok           | ok           | ok           | ok
 device null              | ok           | ok           | ok           | ok           | ok           | ok
 device video             | ENXIO        | EACCES       | EACCES       | ENOENT       | ENOENT       | -
+device subdevice         | ENXIO        | EACCES       | EACCES       | ENOENT       | ENOENT       | -
 device media             | ENXIO        | EACCES       | EACCES       | ENOENT       | ENOENT       | -
 device dma_heap          | ENXIO        | EACCES       | EACCES       | ENOENT       | ENOENT       | -
 device sound             | ENXIO        | EACCES       | EACCES       | ENOENT       | ENOENT       | -
+device sound control     | ENXIO        | EACCES       | EACCES       | ENOENT       | ENOENT       | -
 device gpio              | ENXIO        | ENXIO        | EACCES       | ENOENT       | ENOENT       | -
 device i2c               | ENXIO        | EACCES       | EACCES       | ENOENT       | ENOENT       | -
 device tpm               | ENXIO        | EACCES       | ENXIO        | ENOENT       | ENOENT       | -
@@ -55,12 +58,19 @@ a mount namespace        | EPERM        | EPERM        | EPERM        | EPERM   
 a key for the keyring    | EPERM        | EPERM        | EPERM        | EPERM        | EPERM        | ok
 another personality      | EPERM        | EPERM        | EPERM        | EPERM        | EPERM        | ok
 executable memory        | EPERM        | EPERM        | EPERM        | EPERM        | EPERM        | ok
+a function called from C | ok           | ok           | ok           | ok           | ok           | ok
 real-time priority       | EPERM        | EPERM        | EPERM        | EPERM        | EPERM        | -
 become root              | EPERM        | EPERM        | EPERM        | EPERM        | EPERM        | ok
 trace another process    | EPERM        | EPERM        | EPERM        | EPERM        | EPERM        | ok
 signal another process   | ok           | ok           | ok           | EPERM        | EPERM        | ok
 see another process      | hidden       | hidden       | hidden       | hidden       | seen         | seen
 see the system's memory  | seen         | seen         | hidden       | seen         | seen         | seen
+the boot's id            | ok           | ok           | ENOENT       | ok           | ok           | ok
+sensors in /sys          | ok           | ok           | ok           | ok           | ok           | ok
+its own cgroup           | ok           | ok           | ok           | ok           | ok           | -
+udev's data              | ok           | ok           | ok           | ok           | ok           | ok
+chrony is there          | seen         | seen         | seen         | seen         | seen         | seen
+timesyncd's word         | seen         | seen         | seen         | seen         | seen         | seen
 socket unix              | ok           | ok           | ok           | ok           | ok           | ok
 socket netlink           | ok           | EAFNOSUPPORT | EAFNOSUPPORT | EAFNOSUPPORT | EAFNOSUPPORT | ok
 socket inet              | EAFNOSUPPORT | EAFNOSUPPORT | EAFNOSUPPORT | ok           | EAFNOSUPPORT | ok

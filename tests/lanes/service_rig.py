@@ -17,15 +17,16 @@ from tests.lanes.systemd_rig import DEVICES, ROOT, SystemdRig
 CARD, STATE, IDENTITY = "/var/lib/bodycam", "/var/lib/bodycam-state", "/var/lib/bodycam-identity"
 CONFIG, STORE = "/etc/bodycam/bodycam.toml", "/srv/store"
 NODES = (
-    ("video0", "video4linux", "video"), ("media0", "media", "video"), ("dma_heap/linux,cma", "dma_heap", "video"),
-    ("snd/pcmC0D0c", "alsa", "audio"), ("gpiochip0", "gpiochip", "gpio"), ("i2c-1", "i2c", "i2c"), ("tpmrm0", "tpm", "tss"),
+    ("video0", "video4linux", "video"), ("v4l-subdev0", "video4linux", "video"), ("media0", "media", "video"),
+    ("dma_heap/linux,cma", "dma_heap", "video"), ("snd/pcmC0D0c", "alsa", "audio"), ("snd/controlC0", "alsa", "audio"),
+    ("gpiochip0", "gpiochip", "gpio"), ("i2c-1", "i2c", "i2c"), ("tpmrm0", "tpm", "tss"),
     ("dri/card0", "drm", ""), ("hidraw0", "hidraw", ""), ("rtc0", "rtc", ""), ("watchdog", "watchdog", ""),
 )  # fmt: skip
 """Device nodes as on a Pi: name, kind, and the group that may use it; "": everybody, so that the unit alone is in the way."""
 
+RUN_DAEMON = f"daemon --config {CONFIG} --scene flat --real-disk"
 _DROP_INS = {
-    "bodycam": "[Service]\nExecStart=\nStandardInput=file:/run/lines\n"
-    "ExecStart=/usr/bin/bodycam-sim daemon --config /etc/bodycam/bodycam.toml --scene flat --real-disk\n",
+    "bodycam": f"[Service]\nExecStart=\nStandardInput=file:/run/lines\nExecStart=/usr/bin/bodycam-sim {RUN_DAEMON}\n",
     "bodycam-fault": "[Service]\nEnvironment=GPIOZERO_PIN_FACTORY=mock\n",
     "bodycam-offload": f"[Service]\nReadWritePaths={STORE}\n",
 }
@@ -112,6 +113,10 @@ class ServiceRig(SystemdRig):
         self.run("mknod", "-m", "666", "/dev/sda", "b", "8", "0")
         self.path("/tmp/marker").touch()  # noqa: S108 - the rig's own
         self.path("/srv/private").touch(0o600)
+        self.run("install", "-d", "/run/udev/data", "/run/systemd/timesync")
+        self.run("install", "-d", "-m", "750", "/run/chrony")
+        self.run("install", "-m", "644", "/dev/stdin", "/run/udev/data/c81:0", given=b"G:seat\n")
+        self.path("/run/systemd/timesync/synchronized").touch()
 
     def stop(self) -> None:
         if self._lines >= 0:
