@@ -17,13 +17,22 @@ from tests.benches import DEVICE, shown
 from tests.commands import run
 from tests.conftest import _want
 from tests.lanes.sandbox_table import LINES, ROWS, UNITS
-from tests.lanes.service_rig import CARD, CONFIG, IDENTITY, STATE, STORE, ServiceRig
-from tests.lanes.systemd_rig import COMMANDS
+from tests.lanes.service_rig import CARD, CONFIG, IDENTITY, RUN_DAEMON, STATE, STORE, ServiceRig
+from tests.lanes.systemd_rig import COMMANDS, ROOT
 
 pytestmark = pytest.mark.lane
 
 NO_REBOOT = "Skipped due to 'exec-condition'"
 NO_TOML = "this is not TOML ="
+TMPFILES = ROOT / "systemd" / "bodycam.tmpfiles.conf"
+HOLDING = (
+    'import sys, threading; sys.path[:0] = ["/opt/rig/tree", "/opt/rig/packages"]; '
+    "import device.keeper; device.keeper.CALL_LIMIT_US = 3_000_000; "
+    "from hw_sim.camera import TwinCamera; from hw_sim.cli import main; stop = TwinCamera.stop; "
+    "TwinCamera.stop = lambda camera: threading.Event().wait() if camera._stalled else stop(camera); sys.exit(main())"
+)
+"""The twin, with a camera that never comes back from a stop while it is stalled; the bound of such a call is 3 s instead
+of 15, to be seen sooner."""
 
 
 def make_rig(root: Path) -> ServiceRig:
@@ -97,6 +106,15 @@ def test_it_is_ready_when_the_daemon_says_so(rig: ServiceRig) -> None:
     assert said == ["bodycam", "640", "bodycam", "750"]
 
 
+def test_a_start_leaves_each_folder_as_the_package_made_it(rig: ServiceRig) -> None:
+    """The units and tmpfiles speak of the same folders; each start of a unit sets the mode that the unit says."""
+    folders = [line.split() for line in TMPFILES.read_text("utf-8").splitlines() if line.startswith("d ")]
+    ready(rig)
+    rig.systemctl("start", "bodycam-offload")
+    for _, folder, mode, user, group, _ in folders:
+        assert rig.run("stat", "-c", "%04a %U %G", folder).stdout.split() == [mode, user, group], folder
+
+
 def test_it_waits_for_no_network_and_for_nothing_of_the_systems_start(rig: ServiceRig) -> None:
     """Whatever it is ordered after, near or far."""
     far, waiting = set(), ["bodycam.service"]
@@ -119,11 +137,30 @@ def test_a_clean_stop_closes_the_recording(rig: ServiceRig) -> None:
     assert (last.exit_status, last.answers.extent_said) == (0, "closed (shutdown) and journaled")
 
 
-def test_a_hung_camera_starves_the_watchdog_and_the_daemon_starts_anew(rig: ServiceRig) -> None:
+def test_a_camera_that_does_not_let_go_ends_the_daemon_which_starts_anew_and_records(rig: ServiceRig) -> None:
+    ready(rig)
+    rig.record()
+    rig.play("hang")
+    rig.until("systemd restarts it", lambda: rig.show("bodycam", "NRestarts") == "1")
+    rig.until("it is ready again", lambda: rig.state() == "idle")
+    said = rig.journal("bodycam")
+    assert "camera: restart 1: no pictures" in said
+    assert "the camera does not let go" in said
+    assert "status=1/FAILURE" in said, "it ends by itself, and within the watchdog's time"
+    assert "Watchdog timeout" not in said
+    rig.record()
+    rig.systemctl("stop", "bodycam")
+    failed, closed = rig.verdict().recordings[-2:]
+    assert (failed.exit_status, failed.answers.extent_said) == (0, "closed (failed) and journaled")
+    assert (closed.exit_status, closed.answers.extent_said) == (0, "closed (shutdown) and journaled")
+
+
+def test_a_daemon_that_hangs_starves_the_watchdog_and_starts_anew(rig: ServiceRig) -> None:
+    """No thread of it turns: it has been stopped as a whole."""
     ready(rig)
     rig.record()
     before = rig.main_pid()
-    rig.play("stall")
+    rig.systemctl("kill", "--kill-whom=main", "--signal=STOP", "bodycam")
     rig.until("systemd restarts it", lambda: rig.show("bodycam", "NRestarts") == "1")
     rig.until("it is ready again", lambda: rig.state() == "idle")
     said = rig.journal("bodycam")
@@ -135,6 +172,21 @@ def test_a_hung_camera_starves_the_watchdog_and_the_daemon_starts_anew(rig: Serv
     verdict = rig.verdict()
     assert verdict.recordings[-1].exit_status == 4, shown(verdict)
     assert verdict.recordings[-1].answers.extent == "power-loss"
+
+
+def test_a_camera_that_holds_its_keeper_starves_the_watchdog(rig: ServiceRig) -> None:
+    """The control loop turns, and a call into the camera never comes back: after its bound nobody feeds the watchdog."""
+    rig.override(f"ExecStart=\nExecStart={rig.interpreter} -c '{HOLDING}' {RUN_DAEMON}")
+    ready(rig)
+    rig.until("frames come", lambda: rig.state() == "idle")
+    rig.play("stall")
+    rig.until("systemd restarts it", lambda: rig.show("bodycam", "NRestarts") == "1")
+    rig.until("it is ready again", lambda: rig.state() == "idle")
+    said = rig.journal("bodycam")
+    assert "camera: restart 1: no pictures" in said
+    assert "restart 2" not in said
+    assert "Watchdog timeout" in said
+    assert "status=6/ABRT" in said
 
 
 def test_after_kill_it_starts_anew_and_recovers(rig: ServiceRig) -> None:
@@ -176,7 +228,7 @@ def test_a_configuration_error_is_no_reason_to_reboot_after_any_number_of_restar
     """Four starts that fail, and a fifth that says 78."""
     turns = f"{STATE}/turns"
     rig.override(
-        f'ExecStart=\nExecStart=/bin/sh -c "echo >> {turns}; test $$(wc -l < {turns}) -lt 5 || exit 78; exit 1"'
+        f'ExecStart=\nExecStart=/bin/sh -c "echo >> {turns}; test $$(wc -l < {turns}) -lt 5 || exit 78; exit 1"\nRestartSec=100ms'
     )
     rig.run("systemctl", "start", "--no-block", "bodycam")
     rig.until("the fifth has failed", lambda: rig.show("bodycam", "ExecMainStatus") == "78")
@@ -199,7 +251,7 @@ def test_the_light_lets_go_before_the_daemon_takes_the_pins(rig: ServiceRig) -> 
 
 def failing(rig: ServiceRig) -> None:
     """A daemon that can't come up: five starts, and the unit has failed."""
-    rig.override("ExecStart=\nExecStart=/usr/bin/false")
+    rig.override("ExecStart=\nExecStart=/usr/bin/false\nRestartSec=100ms")
     rig.run("systemctl", "start", "--no-block", "bodycam")
 
 
@@ -249,6 +301,18 @@ def test_what_is_touched_stays_in_memory_and_is_never_dumped(rig: ServiceRig) ->
     assert rig.show("bodycam", "MemorySwapMax") == "0"
     rig.signal("ABRT")
     assert "status=6/ABRT" in rig.journal("bodycam")
+
+
+def test_pictures_are_looked_at_within_the_sandbox(rig: ServiceRig) -> None:
+    """The lens part and what it loads, numpy, under the unit's own rules for memory and system calls; and no fault of it."""
+    ready(rig)
+    rig.until("the daemon is idle", lambda: rig.state() == "idle")
+    rig.play("lens frozen")
+    rig.until("it has looked", lambda: "lens: frozen: the picture stands still" in rig.journal("bodycam"))
+    rig.play("lens clear")
+    rig.until("it has looked again", lambda: "lens: over" in rig.journal("bodycam"))
+    assert "numpy" in rig.path(f"/proc/{rig.main_pid()}/maps").read_text("utf-8")
+    assert rig.show("bodycam", "NRestarts") == "0"
 
 
 # -- the other units ------------------------------------------------------------------------------------------------
