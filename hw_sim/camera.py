@@ -16,111 +16,23 @@ PyAV and numpy are imported by what encodes, not by this module: a `PreEncodedCa
 
 import threading
 from abc import ABC, abstractmethod
-from collections import deque
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING
 
 from device.clock import NEVER_US, Clock, Part, Wake
 from device.errors import HardwareFailed, HardwareHung
 from device.hardware import Load, Sample, Stamp
 from device.media.luma import EVERY_US, LASTS_US, shrunk
-from device.media.sink import EncodedPacket
-from hw_sim.encoders import X264, EncodedFrame, Encoder, Profile, Replay, Unit
+from hw_sim.encoder_runs import Behaviour, EncoderPart, Run, Sink
+from hw_sim.encoders import X264, EncodedFrame, Encoder, Profile, Replay
 from hw_sim.schedule import Schedule
 
 if TYPE_CHECKING:
-    import av
-
     from hw_sim.pattern import Picture
     from hw_sim.scenes import Scene
 
-Behaviour = Literal["v4l2", "libav"]
-
 MOST_FRAMES_BEHIND = 2
 """A camera part that runs late makes up for this many frames; the older ones never come."""
-
-ENCODER_QUEUE_FRAMES = 4
-"""Pictures that may wait for the encoder part; a picture that finds no place never comes."""
-
-_USED_AGAIN = b"\xa5"
-
-
-class Sink(Protocol):
-    """What an encoder delivers to: picamera2's `Output.outputframe`. `timestamp` is µs since the encoder's start."""
-
-    def outputframe(
-        self,
-        frame: bytes | memoryview | None,
-        keyframe: bool = True,
-        timestamp: int | None = None,
-        packet: EncodedPacket | None = None,
-        audio: bool = False,
-    ) -> None: ...
-
-
-class _Run:
-    """One run of the encoder, from a start to a stop: its zero of time, its sink, and whether it still delivers."""
-
-    def __init__(self, encoder: Encoder, sink: Sink, behaviour: Behaviour, schedule: Schedule) -> None:
-        self.encoder = encoder
-        self.sink = sink
-        self.first_us = schedule.at_us
-        self.schedule = schedule
-        self.keyframe_wanted = False
-        self._behaviour = behaviour
-        self._delivering = threading.Lock()
-        self._closed = False
-        self._buffer = bytearray(1 << 16)
-
-    def timestamp_us(self, number: int) -> int:
-        return self.schedule.instant_us(number) - self.first_us
-
-    def deliver(self, picture: "av.VideoFrame | None", timestamp_us: int) -> None:
-        with self._delivering:
-            if self._closed:
-                return
-            wanted, self.keyframe_wanted = self.keyframe_wanted, False
-            unit = self.encoder.encode(picture, wanted)
-            if self._behaviour == "libav":
-                self.sink.outputframe(unit.data, unit.keyframe, timestamp_us, packet=unit.packet)
-            else:
-                self._deliver_from_buffer(unit, timestamp_us)
-
-    def close(self) -> None:
-        with self._delivering:
-            self._closed = True
-
-    def _deliver_from_buffer(self, unit: Unit, timestamp_us: int) -> None:
-        size = len(unit.data)
-        if size > len(self._buffer):
-            self._buffer = bytearray(2 * size)
-        self._buffer[:size] = unit.data
-        self.sink.outputframe(memoryview(self._buffer)[:size], unit.keyframe, timestamp_us)
-        self._buffer[:size] = _USED_AGAIN * size
-
-
-class EncoderPart:
-    """The encoder of the `v4l2` behaviour: takes pictures from the camera part, encodes and delivers them."""
-
-    name = "encoder"
-
-    def __init__(self) -> None:
-        self.wake = Wake()
-        self._waiting: deque[tuple[_Run, av.VideoFrame | None, int]] = deque()
-
-    def take(self, run: _Run, picture: "av.VideoFrame | None", timestamp_us: int) -> bool:
-        """Called by the camera part; False when there is no place."""
-        if len(self._waiting) >= ENCODER_QUEUE_FRAMES:
-            return False
-        self._waiting.append((run, picture, timestamp_us))
-        self.wake.ring()
-        return True
-
-    def run_once(self, now_us: int) -> int:  # noqa: ARG002 - it works when it is given work
-        while self._waiting:
-            run, picture, timestamp_us = self._waiting.popleft()
-            run.deliver(picture, timestamp_us)
-        return NEVER_US
 
 
 class _Camera(ABC):
@@ -136,7 +48,7 @@ class _Camera(ABC):
         self._wake = Wake()
         self._encoder_part = EncoderPart() if behaviour == "v4l2" else None
         self._lock = threading.Lock()
-        self._run: _Run | None = None
+        self._run: Run | None = None
         self._first_timestamp_us = 0
         self._schedule: Schedule | None = None
         self._next_number = 0
@@ -280,9 +192,9 @@ class _Camera(ABC):
         self._next_number = number
         self._first_timestamp_us = first_us
         self._sample = None
-        self._run = _Run(self._new_encoder(), sink, self._behaviour, Schedule(number, first_us, self._schedule.rate_hz))
+        self._run = Run(self._new_encoder(), sink, self._behaviour, Schedule(number, first_us, self._schedule.rate_hz))
 
-    def _follow_rate(self, run: _Run) -> None:
+    def _follow_rate(self, run: Run) -> None:
         """The sensor's rate is that of the load in force: from the last instant on, the next are at the new distance."""
         rate_hz = run.encoder.load.rate_hz
         if rate_hz != run.schedule.rate_hz:
@@ -299,7 +211,7 @@ class _Camera(ABC):
         if run is not None:
             self._begin(run.sink)
 
-    def _due(self, run: _Run, now_us: int) -> list[int]:
+    def _due(self, run: Run, now_us: int) -> list[int]:
         self._follow_rate(run)
         due = []
         while run.schedule.instant_us(self._next_number) <= now_us:

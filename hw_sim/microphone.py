@@ -20,7 +20,7 @@ from device.clock import NEVER_US, Clock, Part, Wake
 from device.media.frames import PACKET_SAMPLES
 from device.media.pace import Pace
 from device.media.sink import EncodedPacket
-from hw_sim.camera import Sink
+from hw_sim.encoder_runs import Sink
 
 CLICK_MS = 20
 """How long the click at the start of each whole second of scene time lasts."""

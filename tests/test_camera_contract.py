@@ -3,8 +3,9 @@
 import pytest
 
 from device.hardware import Stamp
-from hw_sim.camera import Behaviour, TwinCamera
+from hw_sim.camera import TwinCamera
 from hw_sim.clock import Scheduler, VirtualClock
+from hw_sim.encoder_runs import Behaviour
 from hw_sim.scenes import FlatScene
 from tests.camera_contract import *  # noqa: F403 - the suite
 from tests.camera_contract import SETTINGS, OpenRig

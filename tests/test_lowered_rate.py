@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from device.hardware import Load
-from hw_sim.camera import Behaviour
+from hw_sim.encoder_runs import Behaviour
 from hw_sim.virtual import VirtualDevice
 from tests.benches import make_bench, verified
 

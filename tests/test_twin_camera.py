@@ -15,8 +15,9 @@ from device.media.frames import CaptureFlags, Frame, ParameterSets, parameter_se
 from device.media.ring import Ring
 from device.media.sink import EncodedPacket, EncoderSink
 from hw_sim import pattern
-from hw_sim.camera import ENCODER_QUEUE_FRAMES, MOST_FRAMES_BEHIND, Behaviour, PreEncodedCamera, TwinCamera
+from hw_sim.camera import MOST_FRAMES_BEHIND, PreEncodedCamera, TwinCamera
 from hw_sim.clock import Scheduler, VirtualClock
+from hw_sim.encoder_runs import ENCODER_QUEUE_FRAMES, Behaviour
 from hw_sim.encoders import EncodedFrame, encode_clip
 from hw_sim.scenes import DrawnScene, FlatScene, Scene, VideoScene, flash_seen, flashes
 

@@ -156,7 +156,7 @@ class _Replayer:
         self.result.runs[epoch.name] = self._run
         self._era = None if boot.reason == SELF_TEST else self._era_of(epoch)
         if boot.reason == SELF_TEST:
-            self._check_self_test(epoch)
+            self._check_self_test(epoch)  # it decides and records nothing: there is nothing to replay
         elif self._era is None:
             self._state = None
         else:
@@ -171,10 +171,8 @@ class _Replayer:
                 watcher.began(self._era, self._state)
 
     def _check_self_test(self, epoch: Epoch) -> None:
-        """It decides nothing and records nothing: there is nothing to replay."""
-        for line in epoch.lines:
-            if isinstance(line.record, Step | RecordingBegun):
-                self._find("state", "a decision or a recording in a self-test", line.record)
+        for record in (line.record for line in epoch.lines if isinstance(line.record, Step | RecordingBegun)):
+            self._find("state", "a decision or a recording in a self-test", record)
 
     def end(self) -> None:
         """An epoch's last line. What says that it ended as asked needs a machine that has finished."""
