@@ -15,8 +15,10 @@ from device.evidence.records import Fault, Step
 from device.hardware import Sample
 from device.lens import WORDS, Lens
 from device.media import looks
+from device.media.frames import CaptureFlags
 from device.media.looks import look_at
 from device.media.luma import shrunk
+from device.media.ring import Ring
 from device.policy.inputs import FaultChanged, Input
 from hw_sim.bench import play
 from hw_sim.pattern import Picture
@@ -318,6 +320,14 @@ def test_e1_it_does_not_look_on_a_device_that_may_hold_nothing(
     lenses = [record.at_us for record in journal(device.bench) if isinstance(record, Fault)]
     assert len(lenses) == 1
     assert lenses[0] >= left_us + 3_000_000, "what was seen in between counts for nothing"
+
+
+def test_e1_a_picture_from_within_is_not_looked_at_from_without() -> None:
+    ring = Ring(60_000_000, 1 << 20, CaptureFlags("street"), lambda: None)
+    ring.set_capture(CaptureFlags("private", video=False), 2_000_000)
+    assert [ring.takes_video(at_us) for at_us in (1_000_000, 3_000_000)] == [False, False], "now it may not"
+    ring.set_capture(CaptureFlags("street"), 4_000_000)
+    assert [ring.takes_video(at_us) for at_us in (1_000_000, 3_000_000, 5_000_000)] == [True, False, True]
 
 
 class Noise:
