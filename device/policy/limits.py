@@ -21,6 +21,10 @@ PATTERNS = {
     "^[A-Za-z0-9][A-Za-z0-9._-]{0,31}$": (
         "a name of letters, digits, ., _ and -, at most 32 long, that begins with a letter or a digit"
     ),
+    r"^[A-Za-z0-9_][A-Za-z0-9_:=,.-]{0,63}\Z": (
+        "a sound card as ALSA names it, such as plughw:CARD=Device: at most 64 letters, digits and _ : = , . -"
+    ),
+    r"^([01][0-9]|2[0-3]):[0-5][0-9]\Z": "a time of day from 00:00 to 23:59",
     r"^(device:/|swtpm:)[^\s]{1,200}\Z": "a way to a TPM, such as device:/dev/tpmrm0",
     r"^0x01[89aA][0-9a-fA-F]{5}\Z": "an NV index in the owner's range: 0x01800000 to 0x01afffff",
 }
