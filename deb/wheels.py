@@ -46,6 +46,16 @@ def unpack(wheels: Iterable[Path], into: Path, machine: str, python: str) -> Non
     for service in (into / "botocore" / "data").glob("*/"):
         if service.name != "s3":
             shutil.rmtree(service)
+    forget_source(into)
+
+
+def forget_source(into: Path) -> None:
+    """pip notes the folder that each wheel lay in: it is the building machine's, and makes every build another package."""
+    for note in into.glob("*.dist-info/direct_url.json"):
+        note.unlink()
+        record = note.with_name("RECORD")
+        lines = record.read_text("utf-8").splitlines(keepends=True)
+        record.write_text("".join(line for line in lines if "/direct_url.json," not in line), "utf-8")
 
 
 def make_ours(tree: Path, wheels: Path, into: Path) -> Path:

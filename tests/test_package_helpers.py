@@ -236,6 +236,16 @@ def test_which_wheels_serve_every_python(name: str, shared: bool) -> None:
     assert wheels.fits_every_python(Path(name)) is shared
 
 
+def test_no_package_says_in_which_folder_it_was_built(tmp_path: Path) -> None:
+    told = tmp_path / "a-1.dist-info"
+    told.mkdir()
+    (told / "direct_url.json").write_text('{"url": "file:///home/somebody/a-1.whl"}')
+    (told / "RECORD").write_text("a.py,sha256=x,1\na-1.dist-info/direct_url.json,sha256=y,2\na-1.dist-info/RECORD,,\n")
+    wheels.forget_source(tmp_path)
+    left = {path.name: path.read_text() for path in told.iterdir()}
+    assert left == {"RECORD": "a.py,sha256=x,1\na-1.dist-info/RECORD,,\n"}
+
+
 def test_the_changelog_is_of_the_version_that_pyproject_says() -> None:
     log = (ROOT / "deb/debian/changelog").read_text()
     assert build.changelog(log, build.version()) == log

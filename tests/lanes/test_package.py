@@ -333,6 +333,7 @@ def test_both_machines_get_the_same_and_each_its_own(made: Made, folder: Path) -
         into = folder / f"unpacked-{package.stem}"
         subprocess.run(["dpkg-deb", "--extract", str(package), str(into)], check=True)
         names[package] = {str(path.relative_to(into)) for path in into.rglob("*.dist-info")}
+        assert list(into.rglob("direct_url.json")) == []
         machines[package] = {path.read_bytes()[18] for path in into.rglob("*.so*")}
         shutil.rmtree(into)
     assert len(names[made.now]) > 20
