@@ -28,7 +28,7 @@ ROOT = Path(__file__).resolve().parents[2]
 NOW, NEXT = build.version(), "99.0.0"
 KEPT = ("/var/lib/bodycam", "/var/lib/bodycam-identity", "/var/lib/bodycam-state", "/etc/bodycam")
 KEYS = "/var/lib/bodycam-identity"
-MADE_AT_FIRST = ("device.key", "ledger.csr", "media.csr", "media.key")
+MADE_AT_FIRST = {"device.key": 600, "ledger.csr": 644, "media.csr": 644, "media.key": 600}
 LET_GO_S = 0.5
 AARCH64, X86_64 = 0xB7, 0x3E
 """In the 19th byte of an ELF file."""
@@ -221,7 +221,7 @@ def _first_start(system: System, config: str) -> None:
     system.run("sh", "-c", '"$@" > /etc/bodycam/bodycam.toml', "sh", *filled)
     system.run("systemctl", "start", "bodycam-provision.service")
     made = system.run("stat", "--format=%n %U %a", *(f"{KEYS}/{name}" for name in MADE_AT_FIRST)).split("\n")
-    assert made == [*(f"{KEYS}/{name} bodycam 600" for name in MADE_AT_FIRST), ""]
+    assert made == [*(f"{KEYS}/{name} bodycam {mode}" for name, mode in MADE_AT_FIRST.items()), ""]
     system.run("systemctl", "start", "bodycam.service", status=1)
     asked = ("systemctl", "show", "--value", "--property=ExecMainStatus,NRestarts,ActiveState", "bodycam.service")
     assert sorted(system.run(*asked).split()) == ["0", "78", "failed"]
