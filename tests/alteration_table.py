@@ -71,7 +71,7 @@ FILES: dict[str, tuple[str, float | None]] = {
     "a ledger line twice": ("ledger.jsonl, line 9", 10.0),
     "a ledger line edited": ("ledger.jsonl, line 9", 10.0),
     "the closing line dropped, and segments": ("journal.jsonl", None),
-    "the ledger's newline": ("ledger.jsonl, line 56", 48.733),
+    "the ledger's newline": ("ledger.jsonl, line 58", 48.733),
     "no ledger": ("the evidence box", None),
     "the ledger of another recording": ("the evidence box", None),
     "the journal of another device": ("journal.jsonl", None),

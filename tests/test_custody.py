@@ -510,6 +510,7 @@ def test_evidence_is_removed_in_one_place_which_takes_a_proof() -> None:
     }
     assert callers == {
         ("device/evidence/store.py", "release", "self"),  # the reserve
+        ("device/selftest.py", "_write_and_read", "self, disk: Disk"),  # its own probe
         ("device/evidence/custody.py", "remove_handed_in", "disk: Disk, name: str"),  # the spool
         ("device/evidence/custody.py", "remove_released", "disk: Disk, proof: Proof, limit: int"),
     }

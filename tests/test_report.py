@@ -533,7 +533,7 @@ def test_a_justification_that_was_cut_short_is_counted(tmp_path: Path, monkeypat
     """A policy's zone may ask to justify or to leave; leaving is an answer, the end of the recording is none."""
     before, school, after = benches.policy_document().decode().partition("[zones.school]")
     document = (before + school + after.replace('start = "allow"', 'start = "deny"', 1)).encode()
-    monkeypatch.setattr(benches, "policy_document", lambda *_: document)
+    monkeypatch.setattr(benches, "policy_document", lambda *_, **__: document)
     bench = new_bench(tmp_path)
     scribe = Scribe(bench, segments=False)
     for leaves in (True, False):

@@ -8,10 +8,13 @@ the log, and `bodycam selftest` looks at it.
 import ctypes
 import logging
 import os
+import resource
 from collections.abc import Callable
+from pathlib import Path
 
 MCL_CURRENT, MCL_FUTURE, MCL_ONFAULT = 1, 2, 4
 PR_SET_DUMPABLE = 4
+CAP_IPC_LOCK = 14
 
 log = logging.getLogger("bodycam")
 
@@ -22,15 +25,23 @@ def keep_in_memory() -> bool:
     return _locked(libc.mlockall) & _undumpable(libc.prctl)
 
 
+def may_lock_all() -> bool:
+    """Whether no limit stands in the way: none is set, or this process has CAP_IPC_LOCK."""
+    if resource.getrlimit(resource.RLIMIT_MEMLOCK)[0] == resource.RLIM_INFINITY:
+        return True
+    lines = Path("/proc/self/status").read_text("ascii", "replace").splitlines()
+    capabilities = next((line.split()[1] for line in lines if line.startswith("CapEff:")), "0")
+    return int(capabilities, 16) >> CAP_IPC_LOCK & 1 == 1
+
+
 def _locked(mlockall: Callable[[int], int]) -> bool:
-    for flags, what in (
-        (MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT, "as it is touched"),
-        (MCL_CURRENT | MCL_ONFAULT, "as far as it is mapped now"),
-    ):
-        if mlockall(flags) == 0:
-            log.debug("memory: locked, %s", what)
-            return flags & MCL_FUTURE != 0
-        log.warning("memory: not locked %s: %s; set LimitMEMLOCK=infinity", what, os.strerror(ctypes.get_errno()))
+    """Never what is mapped later under a finite limit: past the limit no memory could be had at all."""
+    if not may_lock_all():
+        log.warning("memory: not locked: its limit is finite; set LimitMEMLOCK=infinity")
+        return False
+    if mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT) == 0:
+        return True
+    log.warning("memory: not locked: %s", os.strerror(ctypes.get_errno()))
     return False
 
 
