@@ -33,7 +33,7 @@ lanes: $(READY)
 
 ## make pins       of these, real GPIO lines in an arm64 machine alone, with what it saw
 pins: $(READY)
-	$(BIN)/python -m pytest -m lane -s tests/lanes/test_pins.py
+	$(BIN)/python -m pytest -m pins -s tests/lanes/test_pins.py
 
 ## make deb        the Debian package for a Raspberry Pi, in build/deb; MACHINE=amd64 for a machine like this
 deb: $(READY)

@@ -45,7 +45,7 @@ ExecStart=/usr/bin/python3 -m tests.lanes.pins_person
 """
 
 
-@pytest.mark.lane
+@pytest.mark.pins
 @pytest.mark.tools(*TOOLS)
 def test_a_press_on_real_lines_gives_a_verified_recording(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     machine = Machine(tmp_path / "machine")
