@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from device.clock import STOP_SIGNALS, BootClock, hold_signals
+from device.clock import BootClock
 from device.config import read_configuration
 from device.errors import ConfigurationError
 from device.evidence.disk import CardDisk
@@ -53,7 +53,6 @@ def run_bench(
     """Run the daemon until a signal; its exit status. Standard input plays on the board and the parts."""
     clock = BootClock()
     trace = traced(clock) if trace_start else None
-    hold_signals(STOP_SIGNALS)  # before there is another thread: one that does not hold them would end the process
     try:
         configuration = read_configuration(config)
     except ConfigurationError as failure:

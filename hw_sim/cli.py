@@ -5,6 +5,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from device.clock import STOP_SIGNALS, hold_signals
 from device.errors import BodycamError
 
 
@@ -78,6 +79,9 @@ def _demo(options: argparse.Namespace) -> int:
 
 
 def _daemon(options: argparse.Namespace) -> int:
+    hold_signals(
+        STOP_SIGNALS
+    )  # before numpy, which starts threads of its own: one that does not hold them ends the process
     from hw_sim.bench import run_bench
 
     return run_bench(

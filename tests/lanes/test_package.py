@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -143,8 +144,8 @@ def _grown(before: dict[str, str], after: dict[str, str]) -> list[str]:
     return sorted(path for path, said in before.items() if after.get(path) != said)
 
 
-def _status(system: System, key: str) -> object:
-    said: dict[str, object] = json.loads(system.run("cat", "/run/bodycam/status.json"))
+def _status(system: System, key: str) -> Any:
+    said: dict[str, Any] = json.loads(system.run("cat", "/run/bodycam/status.json"))
     return said[key]
 
 
