@@ -374,7 +374,7 @@ def test_a_board_that_can_not_be_built_closes_its_pins_and_the_rest(
     def refused(*_: object, **__: object) -> None:
         raise HardwareFailed("the line is in use")
 
-    monkeypatch.setattr("device.controls.board.DigitalOutputDevice", refused)
+    monkeypatch.setattr("device.controls.board.OutputPin", refused)
     with pytest.raises(HardwareFailed, match="in use"):
         Daemon(configuration, hardware, sight, Crew(clock))
     assert hardware.the_camera.log[-1].endswith("camera stop")
