@@ -264,8 +264,8 @@ def test_installed_upgraded_rolled_back_removed_and_purged(system: System, made:
     first = _record(system)
     of_this_machine = {"clock", "memory", "swap"}  # whatever runs the lane; none of them is the package's
     assert set(_status(system, "faults")) - of_this_machine == set()
-    _press(system, "lens covered")
-    system.until("the covered lens is seen", lambda: "lens" in _status(system, "faults"))
+    _press(system, "lens frozen")
+    system.until("the frozen lens is seen", lambda: "lens" in _status(system, "faults"))
     _press(system, "lens clear")
 
     # 1. never while a recording is open: nothing is changed, and the daemon is the same process
