@@ -16,6 +16,8 @@ NETWORK = {
     "telnetlib", "urllib3", "xmlrpc",
 }  # fmt: skip
 SERVICE = "device/service/notify.py"
+ON_A_PI = {"encoders.py", "session.py"}
+"""They import picamera2, which is not here; the import contract "the network is off-load's alone" reads them too."""
 
 
 def loaded_by(statement: str) -> set[str]:
@@ -29,7 +31,7 @@ def test_the_daemon_loads_nothing_of_a_network() -> None:
     everything = "\n".join(
         f"import {path.relative_to(ROOT).with_suffix('').as_posix().replace('/', '.')}"
         for path in sorted((ROOT / "device").rglob("*.py"))
-        if path.name != "__init__.py" and path.parent != ROOT / "device" / "offload"
+        if path.name != "__init__.py" and path.parent != ROOT / "device" / "offload" and path.name not in ON_A_PI
     )
     assert "import device.daemon" in everything
     loaded = loaded_by(everything)
