@@ -73,7 +73,7 @@ class System:
     def run(self, *command: str, status: int | None = 0) -> str:
         """A command in the system: what it said on both outputs. `status`: what it must end with; None: anything."""
         done = subprocess.run(
-            ["nsenter", f"--target={self._leader()}", "--all", "--wd=/", "--", *command],
+            ["nsenter", f"--target={self._leader()}", "--all", "--wdns=/", "--", *command],
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=ENVIRONMENT, check=False,
         )  # fmt: skip
         assert status is None or done.returncode == status, f"{shlex.join(command)}: {done.returncode}\n{done.stdout}"

@@ -230,6 +230,20 @@ def _first_start(system: System, config: str) -> None:
     system.run("rm", *(f"{KEYS}/{name}" for name in MADE_AT_FIRST))
 
 
+def _self_tested(system: System) -> None:
+    """As install-pi.md says. There is no Pi: parts fail, and what it writes is still the daemon's."""
+    command = ("bodycam", "selftest", "--config", "/etc/bodycam/bodycam.toml", "--no-hands", "--json")
+    heard = system.run("sh", "-c", '"$@" 2>/dev/null', "sh", "runuser", "-u", "bodycam", "--", *command, status=1)
+    said = json.loads(heard)
+    parts = {part["part"]: part["result"] for part in said["parts"]}
+    assert {name: parts[name] for name in ("policy", "keys", "card", "record")} == dict.fromkeys(
+        ("policy", "keys", "card", "record"), "pass"
+    )
+    assert (parts["camera"], parts["board"]) == ("fail", "fail")
+    others = system.run("find", "/var/lib/bodycam", "/var/lib/bodycam-state", "!", "-user", "bodycam")
+    assert others == ""
+
+
 def _runs_again(system: System) -> None:
     unit = ("systemctl", "is-active", "bodycam.service")
     system.until("the daemon runs again", lambda: system.run(*unit, status=None) == "active\n")
@@ -305,6 +319,7 @@ def test_installed_upgraded_rolled_back_removed_and_purged(system: System, made:
     _record(system)
     _end(system)
     system.run("systemctl", "stop", "bodycam.service")
+    _self_tested(system)
     system.run("systemctl", "start", "bodycam.service")
     _record(system)
     _end(system)
