@@ -74,7 +74,7 @@ verify-large: $(READY)
 
 ## make export-edits thousands of random edits of exported files; SEED=7 draws anew
 export-edits: $(READY)
-	BODYCAM_EDITS=10000 BODYCAM_SEED=$(SEED) $(BIN)/python -m pytest tests/test_exported.py -k random_edit
+	BODYCAM_EDITS=10000 BODYCAM_SEED=$(SEED) $(BIN)/python -m pytest tests/test_exported.py -k "random_edit or each_byte"
 
 ## make policy-million  a million random inputs to the policy machine, under every profile and policies drawn
 policy-million: $(READY)

@@ -22,7 +22,7 @@ class Trace:
     def mark(self, step: str) -> None:
         self._steps.append((step, self._clock.now_us()))
         if step == READY:
-            print(table(self._began_us, self._steps), file=sys.stderr, flush=True)
+            sys.stderr.write(f"{table(self._began_us, self._steps)}\n")  # at once: others write there too
 
     def first_frame(self) -> None:
         self.mark(FIRST_FRAME)

@@ -52,7 +52,7 @@ from tests.cards import (
     write_lines,
 )
 
-FLIPS = int(os.environ.get("BODYCAM_FLIPS", "200"))
+FLIPS = int(os.environ.get("BODYCAM_FLIPS", "100"))
 """Random byte flips over all files of two cards, one at a time."""
 SEED = int(os.environ.get("BODYCAM_SEED", "1"))
 EPOCH = "000000"

@@ -47,7 +47,7 @@ from tests.exports import (
     wide_box,
 )
 
-EDITS = int(os.environ.get("BODYCAM_EDITS", "500"))
+EDITS = int(os.environ.get("BODYCAM_EDITS", "200"))
 SEED = int(os.environ.get("BODYCAM_SEED", "1"))
 
 
@@ -261,13 +261,14 @@ def test_no_random_edit_is_called_intact(bench: Bench, whole: bytes, part: bytes
 
 
 def test_each_byte_of_a_small_part_counts(bench: Bench, part: bytes, tmp_path: Path) -> None:
-    """Of everything but pictures and ledger text: each byte of the boxes' headers, of the init and of the head."""
+    """Of everything but pictures and ledger text: any byte of the boxes' headers, of the init and of the head; by `make export-edits` each."""
     found = list(top_level_boxes(part))
     places = {n for b in found for n in range(b.offset, b.offset + b.header)} | set(range(found[1].end))
     places |= set(range(found[-1].offset, found[-1].offset + 400))
     anchors = load_anchors(bench.trust)
     path = tmp_path / "out.mp4"
-    for at in sorted(places):
+    chosen = random.Random(SEED).sample(sorted(places), min(EDITS, len(places)))
+    for at in chosen:
         path.write_bytes(part[:at] + bytes([part[at] ^ 0x20]) + part[at + 1 :])
         assert is_proof(path)
         assert verify_proof(path, anchors, NONE_REVOKED, lambda _: None).exit_status != 0, at
