@@ -101,6 +101,47 @@ def test_a_dead_camera_is_started_anew_and_the_gap_is_signed(
     assert said(bench) == ["restart 1: no pictures"]
 
 
+def recorded_to_a_dead_end(device: VirtualDevice) -> None:
+    """The camera dies in a recording and does not come back before its stop."""
+    device.run(6)
+    device.double()
+    device.run(2)
+    device.hardware.the_camera.die()
+    device.hardware.the_camera.fail_starts(20)
+    device.run(4)
+    device.confirmed_stop()
+    device.until_idle()
+    device.stop()
+
+
+def test_a_camera_that_is_dead_up_to_the_stop_is_a_signed_gap(bench: Bench, device: VirtualDevice) -> None:
+    recorded_to_a_dead_end(device)
+    verdict = verified(bench, read=True)
+    assert verdict.exit_status == 0, shown(verdict)
+    (folder,) = recordings(bench)
+    (gap,) = gaps(bench, folder)
+    last = segments_of(bench, folder)[-1].video
+    closed = ledger(bench, folder).lines[-1].record
+    assert last is not None
+    assert isinstance(closed, records.RecordingClosed)
+    assert (gap.cause, gap.first, gap.last) == ("camera", last.last, last.last + 1)
+    assert (gap.from_us, gap.to_us) == (last.last_us, closed.end_us)
+    assert abs(gap.to_us - gap.from_us - (gap.frames + 1) * PERIOD_US) < PERIOD_US
+    assert gap.frames > 200
+    assert verdict.recordings[0].missing == {"camera": gap.frames}
+
+
+def test_a_device_that_keeps_silent_on_its_end_without_pictures_is_not_believed(
+    bench: Bench, device: VirtualDevice, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("device.evidence.segmenter.Segmenter.missing_at_end", lambda _: [])
+    recorded_to_a_dead_end(device)
+    verdict = verified(bench)
+    assert verdict.exit_status == 1
+    (finding,) = verdict.recordings[0].findings
+    assert finding.what.endswith("µs pass without a picture, and no record tells why")
+
+
 def test_the_third_restart_cures(bench: Bench, device: VirtualDevice) -> None:
     device.run(3)
     device.double()

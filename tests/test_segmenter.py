@@ -232,7 +232,7 @@ def test_what_was_cut_before_policy_took_it_back_is_not_told_again_at_the_end() 
     bench = Bench().video("IPPPI")
     cuts = bench.cuts(1.1)
     bench.ring.set_capture(PAUSED, s(0.6))
-    bench.video("P", from_s=1.25).end(2)
+    bench.video("P", from_s=1.25).end(1.5)
     assert pictures(cuts) == [[0, 1, 2, 3]]
     assert [(gap.cause, gap.first) for gap in bench.segmenter.missing_at_end()] == [("policy", 4)]
 
@@ -241,6 +241,38 @@ def test_nothing_is_missing_at_the_end_of_a_recording_that_has_all() -> None:
     bench = Bench().video("IPPPI").end(1)
     bench.cuts(2)
     assert bench.segmenter.missing_at_end() == []
+
+
+def at_end(bench: Bench) -> list[tuple[object, ...]]:
+    return [(*spelt(gap), gap.from_us, gap.to_us) for gap in bench.segmenter.missing_at_end()]
+
+
+def test_what_the_camera_never_gave_up_to_the_end_is_told() -> None:
+    bench = Bench().video("IPPP").end(5)
+    bench.cuts(7)
+    assert at_end(bench) == [("camera", 16, 3, 4, s(0.75), s(5))]
+
+
+def test_an_end_between_two_frames_is_no_gap_of_the_cameras() -> None:
+    bench = Bench().video("IPPP").end(1.125)
+    bench.cuts(3)
+    assert at_end(bench) == []
+
+
+def test_a_camera_that_dies_in_a_pause_is_told_beside_the_pause() -> None:
+    bench = Bench().video("IPPP")
+    bench.ring.set_capture(PAUSED, s(0.9))
+    bench.video("IP", from_s=1).end(4)
+    bench.cuts(6)
+    assert at_end(bench) == [("policy", 2, 4, 5, s(1), s(1.25)), ("camera", 10, 3, 6, s(0.75), s(4))]
+
+
+def test_what_no_segment_could_be_made_of_is_told_at_the_end() -> None:
+    bench = Bench().video("IPPPIPPP").end(2)
+    bench.segmenter.settled(bench.cuts(1.75))
+    bench.segmenter.skip_gop()
+    assert bench.segmenter.ended(s(4))
+    assert at_end(bench) == [("keyframe-awaited", 4, 4, 7, s(0.75), s(2))]
 
 
 def test_before_a_first_frame_nothing_is_missing() -> None:
@@ -525,5 +557,6 @@ def test_every_frame_between_first_and_last_is_in_one_segment_or_one_gap(
     assert [gap.frames for gap in told.gaps if gap.cause != "camera"] == [
         gap.last - gap.first + 1 for gap in told.gaps if gap.cause != "camera"
     ]
-    after = [n for gap in bench.segmenter.missing_at_end() for n in range(gap.first, gap.last + 1)]
+    ending = [gap for gap in bench.segmenter.missing_at_end() if gap.cause != "camera"]
+    after = [n for gap in ending for n in range(gap.first, gap.last + 1)]
     assert after == sorted(set(after) - set(told.kept))

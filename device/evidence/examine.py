@@ -56,6 +56,8 @@ from device.evidence.verdicts import (
 MAX_INIT_BYTES = 1024 * 1024
 ROUNDED_US = 2_000
 """Times and periods are whole µs: the sum of what was rounded off in one segment."""
+UNSEEN_US = 400_000
+"""Two pictures at the lowest rate that a camera is asked for, which may have been lowered after the last one."""
 
 
 def examine(given: Given, name: str, folder: Path) -> tuple[RecordingVerdict, bool]:
@@ -212,6 +214,7 @@ def _go_through(given: Given, found: Found, ledger: Ledger, lines: Iterator[Read
     except EvidenceError as failure:
         found.altered(f"{layout.LEDGER}, line {ledger.count}", str(failure), ledger.until_us)
     closed = isinstance(ledger.last.record, RecordingClosed)
+    _pictures_to_the_end(found, ledger, gaps)
     _sound_to_the_end(found, ledger, opened)
     if closed and ledger.walk.torn is not None:
         _follows_the_end(found, ledger)
@@ -220,6 +223,21 @@ def _go_through(given: Given, found: Found, ledger: Ledger, lines: Iterator[Read
         found.altered(f"{layout.LEDGER}, line {ledger.count}", what, ledger.until_us)
     found.settle(given.progress)
     look_at_unnamed(found, ledger, closed=closed)
+
+
+def _pictures_to_the_end(found: Found, ledger: Ledger, gaps: list[Gap]) -> None:
+    """A recording that was closed accounts for its pictures up to there. `gaps`: those after its last segment."""
+    closed, last = ledger.last.record, found.last_video
+    if not isinstance(closed, RecordingClosed) or closed.how == "continued" or last is None:
+        return
+    at_us, unseen_us = last.last_us, 0
+    for gap in sorted(gaps, key=lambda gap: gap.from_us):
+        unseen_us = max(unseen_us, gap.from_us - at_us)
+        at_us = max(at_us, gap.to_us)
+    unseen_us = max(unseen_us, closed.end_us - at_us)
+    if unseen_us > UNSEEN_US:
+        what = f"at its end, {unseen_us} µs pass without a picture, and no record tells why"
+        found.altered(f"{layout.LEDGER}, line {closed.seq}", what, ledger.until_us)
 
 
 def _sound_to_the_end(found: Found, ledger: Ledger, opened: RecordingOpened) -> None:

@@ -4,7 +4,7 @@ A segment closes at the first keyframe at least 1 s after its start; after 1.5 s
 recording's end, as it stands. Sound that is there by then goes in, late sound joins a later segment: video never waits. While no
 picture comes, sound alone makes segments.
 
-Every frame between a recording's first and last is in a cut or in a `Missing` (E5): numbers that skip are frames that we
+Every frame between a recording's first and its end is in a cut or in a `Missing` (E5): numbers that skip are frames that we
 did not keep, a jump in time without one is the camera's.
 """
 
@@ -150,19 +150,31 @@ class Segmenter:
         return [] if to_us is None else self._silent_to(to_us, [])
 
     def missing_at_end(self) -> list[Missing]:
-        """What arrived after the last kept frame, before the end, and was not kept."""
-        to_us = self.claim.to_us
-        if self._last is None or to_us is None:
+        """What is missing of the pictures from the last that was kept to the recording's end: what came and was not kept,
+        and what the camera never gave."""
+        before, to_us = self._last, self.claim.to_us
+        if before is None or to_us is None:
             return []
         missing = []
-        for refusal in self._ring.refusals(self._last.number + 1, self._ring.next_video_number):
+        first = before.number + 1
+        for refusal in self._ring.refusals(first, self._ring.next_video_number):
             if refusal.from_us < to_us:
+                missing += self._skipped(first, refusal.first_number, before.at_us, refusal.from_us)
                 fit = max(0, to_us - 1 - refusal.from_us) // self._period_us(refusal.from_us, to_us)
                 last = min(refusal.last_number, refusal.first_number + fit)
                 count = last - refusal.first_number + 1
                 until_us = min(refusal.to_us, to_us)
                 missing.append(Missing(refusal.cause, count, refusal.first_number, last, refusal.from_us, until_us))
-        return missing
+                first = last + 1
+        missing += self._skipped(first, self._next_video, before.at_us, to_us)
+        first = max(first, self._next_video)
+        return missing + self._never_came(before, first, to_us)
+
+    def _skipped(self, first: int, until: int, from_us: int, to_us: int) -> list[Missing]:
+        """Frames that were held, and that no segment could be made of."""
+        if first >= until:
+            return []
+        return [Missing("keyframe-awaited", until - first, first, until - 1, from_us, to_us)]
 
     # -- video ----------------------------------------------------------------------------------------------------
 
@@ -227,12 +239,16 @@ class Segmenter:
             first = refusal.last_number + 1
         if first < after.number:
             missing.append(gap("keyframe-awaited", first, after.number - 1))
-        period_us = self._period_us(before.at_us, after.at_us)
-        expected_us = (after.number - before.number) * period_us
-        never_came = round((after.at_us - before.at_us - expected_us) / period_us)
-        if never_came >= 1:
-            missing.append(Missing("camera", never_came, before.number, after.number, before.at_us, after.at_us))
-        return missing
+        return missing + self._never_came(before, after.number, after.at_us)
+
+    def _never_came(self, before: Frame, number: int, at_us: int) -> list[Missing]:
+        """What the camera never gave between a frame and the next one's number and time, or the recording's end."""
+        period_us = self._period_us(before.at_us, at_us)
+        expected_us = (number - before.number) * period_us
+        never_came = round((at_us - before.at_us - expected_us) / period_us)
+        if never_came < 1:
+            return []
+        return [Missing("camera", never_came, before.number, number, before.at_us, at_us)]
 
     # -- sound ----------------------------------------------------------------------------------------------------
 
