@@ -300,6 +300,27 @@ def test_a_recording_that_begins_while_it_is_hot_says_so(tmp_path: Path) -> None
     assert verdict.exit_status == 0, shown(verdict)
 
 
+def test_a_recording_that_goes_on_in_another_says_in_both_what_is_shed(tmp_path: Path) -> None:
+    bench = with_health(make_bench(tmp_path / "bench", pre_event_s=2, post_event_s=1), "dwell_s = 4")
+    device = VirtualDevice(bench)
+    device.boot()
+    play(device.hardware, "heat 76")
+    device.run(15)
+    device.double()
+    device.run(3)
+    device.hardware.the_camera.restart(profile="main")  # type: ignore[call-arg]
+    device.run(3)
+    device.confirmed_stop()
+    device.until_idle()
+    device.stop()
+    first, second = recordings(bench)
+    shed = ["shed-overlay", "shed-bitrate"]
+    assert (noted(bench, first), noted(bench, second)) == (shed, shed)
+    verdict = verified(bench)
+    assert verdict.exit_status == 0, shown(verdict)
+    assert audited(bench).findings == ()
+
+
 def test_what_a_ledger_says_was_shed_must_stand_in_the_journal(tmp_path: Path) -> None:
     """E9: the same note in both; a device that lies about the bit rate is found by the audit."""
     bench = with_health(make_bench(tmp_path / "bench", pre_event_s=2, post_event_s=1), "dwell_s = 4")

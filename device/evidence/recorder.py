@@ -175,6 +175,10 @@ class Recording:
         """Its first bytes are durable: the activation was journaled before them."""
         return self.continues is not None or (self.writer is not None and self.writer.head is not None)
 
+    def may_say(self, noted: Noted) -> bool:
+        """A recording whose end has been decided says nothing of what came after it."""
+        return self.close is None or noted.at_us < self.close.end_us
+
 
 class Recorder:
     """The part named `recorder`. `post` may be called from any thread; everything else runs in `run_once`."""
@@ -363,14 +367,13 @@ class Recorder:
         return Segmenter(self._ring, order.claim, order.audio_from_us, self._rates, lasts_us, continues)
 
     def _note_everywhere(self, order: NotedOrder) -> None:
-        """A recording whose end has been decided says nothing of what came after it."""
         noted = order.noted
         self._journal.add(noted)
         self._standing.pop(order.about, None)
         if order.stands:
             self._standing[order.about] = noted
         for recording in self._recordings:
-            if recording.close is None or noted.at_us < recording.close.end_us:
+            if recording.may_say(noted):
                 recording.notes.append(noted)
 
     def _take_note(self, order: NoteOrder | NotedOrder | StageOrder | CloseOrder) -> None:
@@ -613,7 +616,11 @@ class Recorder:
         self._succeed(recording, writer)
 
     def _succeed(self, recording: Recording, writer: RecordingWriter) -> None:
-        """Go on in a new folder from the last durable frame."""
+        """Go on in a new folder from the last durable frame; what stands is said there too."""
+        if writer.head is not None:
+            waiting = list(recording.notes)
+            standing = [noted for noted in self._standing.values() if recording.may_say(noted) and noted not in waiting]
+            recording.notes = deque([*standing, *waiting])
         writer.give_up()
         recording.continues = writer.name if writer.head is not None else recording.continues
         recording.writer = None
