@@ -154,6 +154,7 @@ class Daemon:
                 self.recorder,
                 has_microphone=sight.microphone is not None,
                 recording_bps=recording_bps,
+                no_text=lambda: sight.overlay.why_not,
             ),
             board=self.board,
             caption=lambda state, policy: sight.overlay.show(state_word(state, policy)),
@@ -162,8 +163,6 @@ class Daemon:
             on_ready=ready,
             on_finished=self.finished.set,
         )
-        if sight.overlay.why_not:
-            self.control.tell(FaultChanged(at_us=self.clock.now_us(), part="overlay", present=True))
         if writing.doubt:
             self.control.tell(FaultChanged(at_us=self.clock.now_us(), part="policy", present=True))
         sight.keeper.wanted = lambda: self.control.camera_needed

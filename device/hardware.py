@@ -41,6 +41,9 @@ class Stamp(Protocol):
         """`luma`: the picture's Y plane, one byte a pixel, `stride` bytes a row, to be written to. Camera thread; never
         raises."""
 
+    def failed(self, why: str) -> None:
+        """No picture bears it any more: the camera's pictures can't be written to. Camera thread; never raises."""
+
 
 class CameraDriver(Protocol):
     """What the daemon needs of a camera. Any thread may call it, but none from within `outputframe`.

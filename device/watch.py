@@ -2,6 +2,7 @@
 that hangs or fills. Control thread; nothing here waits.
 """
 
+from collections.abc import Callable
 from typing import Protocol
 
 from device.clock import Clock
@@ -43,16 +44,24 @@ def _silent(newest_us: int | None, started_us: int, now_us: int, limit_us: int) 
 
 
 class Watch:
-    """`recording_bps`: what an hour of recording takes, in bits a second."""
+    """`recording_bps`: what an hour of recording takes, in bits a second. `no_text`: why none can be burned in, or ""."""
 
     def __init__(
-        self, clock: Clock, ring: Ring, recorder: Writing, *, has_microphone: bool, recording_bps: int
+        self,
+        clock: Clock,
+        ring: Ring,
+        recorder: Writing,
+        *,
+        has_microphone: bool,
+        recording_bps: int,
+        no_text: Callable[[], str] = lambda: "",
     ) -> None:
         self._clock = clock
         self._ring = ring
         self._recorder = recorder
         self._has_microphone = has_microphone
         self._recording_bps = recording_bps
+        self._no_text = no_text
         self._started_us = clock.now_us()
         self._wall_minus_boot_us = clock.wall().utc_us - clock.now_us()
         self._activation: tuple[int, int] | None = None
@@ -86,6 +95,7 @@ class Watch:
         self._set_fault("camera", camera_silent(self._ring, self._started_us, now_us), now_us)
         held_up = self._recorder.busy and now_us - self._recorder.turned_us > HUNG_CARD_US
         self._set_fault("card", held_up, now_us)
+        self._set_fault("overlay", self._no_text() != "", now_us)
         if self._has_microphone:
             silent = _silent(self._ring.newest_audio_us, self._started_us, now_us, SILENT_MICROPHONE_US)
             self._set_fault("microphone", silent, now_us)

@@ -80,6 +80,9 @@ class Flashing:
         self.times.append(at_us)
         self.levels.append(level)
 
+    def failed(self, why: str) -> None:
+        raise AssertionError(why)
+
 
 class Noise:
     """A stamp that no encoder can foresee, so that any bitrate is reached."""
@@ -91,6 +94,9 @@ class Noise:
     def burn(self, luma: memoryview, stride: int, at_us: int) -> None:
         self._begin = (self._begin + 7919) % 500_000
         luma[:] = self._noise[self._begin : self._begin + len(luma)]
+
+    def failed(self, why: str) -> None:
+        raise AssertionError(why)
 
 
 def recorded(rig: Rig, seconds: float) -> Recorded:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from device import tables
+from device.evidence.records import Fault
 from device.media import overlay
 from device.media.caption import state_word
 from device.media.overlay import Overlay
@@ -20,7 +21,7 @@ from hw_sim.clock import Scheduler, VirtualClock
 from hw_sim.pattern import Picture
 from hw_sim.scenes import DrawnScene, flash_area
 from hw_sim.virtual import VirtualDevice
-from tests.benches import FIRST_PROFILE, make_bench
+from tests.benches import FIRST_PROFILE, ledger, make_bench, recordings
 from tests.test_twin_camera import Listener, pictures_in
 
 POLICY = parse_policy(FIRST_PROFILE.read_bytes())
@@ -236,6 +237,28 @@ def test_without_its_letters_the_camera_records_and_shows_a_fault(
     assert device.daemon.control.state.faults == ("overlay",)
     assert "16.pgm" in device.daemon.sight.overlay.why_not
     device.stop()
+
+
+def test_pictures_that_cannot_be_written_to_are_a_fault_and_the_recording_goes_on(tmp_path: Path) -> None:
+    camera = {"width": 640, "height": 360, "rate_hz": 5, "bitrate_bps": 400_000}
+    device = VirtualDevice(make_bench(tmp_path / "bench", audio=False, camera=camera, post_event_s=0))
+    device.boot()
+    device.run(2)
+    device.double()
+    device.run(2)
+    assert device.daemon.control.state.faults == ()
+    device.daemon.sight.overlay.failed("no buffer")
+    device.daemon.sight.overlay.on()
+    device.run(1)
+    assert device.daemon.control.state.faults == ("overlay",)
+    assert device.daemon.control.state.phase.value == "recording"
+    device.confirmed_stop()
+    device.until_idle()
+    device.stop()
+    (folder,) = recordings(device.bench)
+    records = [line.record for line in ledger(device.bench, folder).lines]
+    told = [(r.part, r.present) for r in records if isinstance(r, Fault)]
+    assert told == [("overlay", True)]
 
 
 # -- the letters ------------------------------------------------------------------------------------------------------

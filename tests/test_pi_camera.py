@@ -7,6 +7,8 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
+from unittest.mock import MagicMock
 
 import pytest
 
@@ -28,6 +30,77 @@ from hw_sim.clock import VirtualClock
 
 START_US = 5_000_000
 PERIOD_US = 33_333
+
+
+# -- each picture, on picamera2's thread ------------------------------------------------------------------------------
+
+
+class Written:
+    """A stamp that can't be burned."""
+
+    def __init__(self) -> None:
+        self.burned = 0
+        self.told: list[str] = []
+
+    def burn(self, luma: memoryview, stride: int, at_us: int) -> None:
+        self.burned += 1
+        raise ValueError("the plane is gone")
+
+    def failed(self, why: str) -> None:
+        self.told.append(why)
+
+
+def session_of(monkeypatch: pytest.MonkeyPatch, stamp: Written) -> Any:
+    """A `Session` in the midst of a run, of a picamera2 that is nothing but names."""
+    names = [
+        "libcamera", "picamera2", "picamera2.outputs", "picamera2.request", "picamera2.encoders",
+        "picamera2.encoders.h264_encoder", "picamera2.encoders.libav_h264_encoder", "videodev2",
+    ]  # fmt: skip
+    for name in names:
+        monkeypatch.setitem(sys.modules, name, MagicMock(Output=object, H264Encoder=object, LibavH264Encoder=object))
+    for ours in ("device.pi.session", "device.pi.encoders"):
+        monkeypatch.delitem(sys.modules, ours, raising=False)
+    module = importlib.import_module("device.pi.session")
+    for ours in ("device.pi.session", "device.pi.encoders"):
+        monkeypatch.delitem(sys.modules, ours)
+    settings = Camera(width=640, height=360, rate_hz=30)
+    picture = MagicMock()
+    picture.__enter__.return_value.array.data = memoryview(bytearray(640 * 360))
+    monkeypatch.setattr(module, "MappedArray", lambda *_args, **_named: picture)
+    session = module.Session.__new__(module.Session)
+    session.sample = None
+    session._sees = True
+    session._settings = settings
+    session._stamp = stamp
+    session._stride = 640
+    session._rate_hz = 30
+    session._dating = MagicMock()
+    session._dating.of_sensor.return_value = START_US
+    session.encoder = MagicMock()
+    session.encoder.gop.load.rate_hz = 30
+    session.encoder.gop.slowest_hz = 30
+    session._camera = MagicMock()
+    return session
+
+
+def test_a_stamp_that_fails_is_told_once_and_pictures_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    stamp = Written()
+    session = session_of(monkeypatch, stamp)
+    for _ in range(3):
+        session._before_encoding(MagicMock())
+    assert (stamp.burned, stamp.told) == (1, ["the camera's pictures can't be written to: the plane is gone"])
+
+
+def test_a_rate_that_is_refused_costs_no_stamp(monkeypatch: pytest.MonkeyPatch) -> None:
+    stamp = Written()
+    monkeypatch.setattr(stamp, "burn", lambda *_: None)
+    session = session_of(monkeypatch, stamp)
+    session.encoder.gop.load.rate_hz = 15
+    session._camera.set_controls.side_effect = RuntimeError("no such control")
+    for _ in range(3):
+        session._before_encoding(MagicMock())
+    assert session._camera.set_controls.call_count == 1
+    assert (session._sees, stamp.told) == (True, [])
 
 
 # -- which encoder ----------------------------------------------------------------------------------------------------

@@ -51,7 +51,7 @@ class _Said(msgspec.Struct, frozen=True):
 
 class Overlay:
     """`width`, `height`: of the picture, in pixels.
-    `why_not`: why there is no text though the picture is large enough; "" when there is."""
+    `why_not`: why there is no text though the picture is large enough; "" when there is. Any thread reads it."""
 
     def __init__(self, *, width: int, height: int, settings: Settings, device: str, clock: Clock) -> None:
         self._clock = clock
@@ -99,6 +99,11 @@ class Overlay:
     def on(self) -> None:
         """Draw again, where there is anything to draw."""
         self._on = self._drawable
+
+    def failed(self, why: str) -> None:
+        """Nothing is drawn any more until the next start of the daemon. Any thread."""
+        self.why_not = self.why_not or why
+        self._on = self._drawable = False
 
     # -- the camera's thread -----------------------------------------------------------------------------------------
 

@@ -80,6 +80,7 @@ class Session:
         self, settings: Camera, load: Load, kind: EncoderKind, sink: EncoderSink, stamp: Stamp | None, dating: Dating
     ) -> None:
         self.sample: Sample | None = None
+        self._sees = True
         self._settings = settings
         self._stamp = stamp
         self._dating = dating
@@ -167,14 +168,24 @@ class Session:
         """picamera2 calls it for each picture, right before the encoder."""
         try:
             at_us = self._dating.of_sensor(request.request.metadata[libcamera.controls.SensorTimestamp] // 1000)
-            self._follow_rate()
             due = self.sample is None or at_us - self.sample.at_us >= EVERY_US
-            if due or self._stamp is not None:
+            if self._sees and (due or self._stamp is not None):
                 with MappedArray(request, "main", reshape=False) as mapped:
                     self._see(mapped.array.data.cast("B"), at_us, due)
-        except Exception:  # the border to picamera2, whose thread would end without a word
-            log.critical("pictures are encoded from here on as they come, without a stamp", exc_info=True)
-            self._stamp = None
+        except Exception as failure:  # noqa: BLE001 - the border to picamera2, whose thread would end without a word
+            self._sees_no_more(failure)
+        try:
+            self._follow_rate()
+        except Exception:  # the same border; the rate stays as it was, and the recording goes on
+            log.critical("the camera refuses another rate", exc_info=True)
+
+    def _sees_no_more(self, failure: Exception) -> None:
+        """Pictures are encoded from here on as they come; said once."""
+        if self._sees:
+            self._sees = False
+            log.critical("pictures can't be looked at or written to any more", exc_info=failure)
+            if self._stamp is not None:
+                self._stamp.failed(f"the camera's pictures can't be written to: {failure}")
 
     def _see(self, picture: memoryview, at_us: int, due: bool) -> None:
         """A sample of what the lens sees, and then the stamp."""

@@ -103,9 +103,14 @@ def test_hazard_2_a_sink_that_raises_is_silence_and_the_camera_can_be_started_an
 
 
 def test_hazard_2_a_stamp_that_raises_costs_the_stamp_and_no_picture(open_rig: OpenRig) -> None:
+    told: list[str] = []
+
     class Broken:
         def burn(self, luma: memoryview, stride: int, at_us: int) -> None:
             raise RuntimeError("no ink")
+
+        def failed(self, why: str) -> None:
+            told.append(why)
 
     rig = open_rig(Broken())
     taken = Recorded(rig)
@@ -114,6 +119,7 @@ def test_hazard_2_a_stamp_that_raises_costs_the_stamp_and_no_picture(open_rig: O
     assert _event_loop(rig).is_alive()
     rig.camera.stop()
     assert len(taken.frames) > 5
+    assert told == ["the camera's pictures can't be written to: no ink"]
 
 
 def test_hazard_3_a_stop_that_hangs_is_told_within_its_limit_and_nothing_comes_after(
