@@ -39,6 +39,7 @@ from device.policy.state import capture, initial_state
 from device.service.notify import Notifier
 from device.service.status import StatusFile
 from device.sight import Sight
+from device.spared import Spared
 from device.spool import Spool
 from device.start_trace import READY
 from device.watch import Watch
@@ -172,7 +173,7 @@ class Daemon:
             *self._lens(configuration),
             (self._expiry(adoption), Wake()),
             (self._spool(configuration, card), Wake()),
-            (self._health(configuration, hardware, card), Wake()),
+            (Spared(self._health(configuration, hardware, card), self.control.tell), Wake()),
             (loading, loading.wake),
             (self.control, control_wake),
             (self.recorder, recorder_wake),
@@ -187,7 +188,7 @@ class Daemon:
     def _lens(self, configuration: Configuration) -> list[tuple[Part, Wake]]:
         table = configuration.tables.lens
         lens = Lens(self.sight.camera, table.sensitivity, self.ring.takes_video, self.control.tell)
-        return [(lens, Wake())] if table.enabled else []
+        return [(Spared(lens, self.control.tell), Wake())] if table.enabled else []
 
     def _expiry(self, adoption: Adoption) -> Expiry:
         """Looks at the dates of every certificate that what is recorded from now on will be judged by."""
