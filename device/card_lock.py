@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from device.config import Configuration
-from device.errors import ConfigurationError
+from device.errors import ConfigurationError, UsageError
 
 
 def card_folder(configuration: Configuration) -> Path:
@@ -19,6 +19,17 @@ def card_folder(configuration: Configuration) -> Path:
             "partition"
         )
     return card
+
+
+def refuse_root(configuration: Configuration, user: int) -> None:
+    """`UsageError` for root where the card is another user's: what root writes there, that user's daemon could not use."""
+    card = card_folder(configuration)
+    if user != 0 or card.stat().st_uid == 0:
+        return
+    raise UsageError(
+        f"{card} belongs to another user, whose daemon could not use what root writes there; run this as that user: "
+        f"runuser -u bodycam -G video -G audio -G gpio -G i2c -G tss -- bodycam selftest --config {configuration.path}"
+    )
 
 
 @contextmanager

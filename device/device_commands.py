@@ -1,6 +1,7 @@
 """Commands that drive the hardware of the device that they run on. A reader's laptop never imports this."""
 
 import argparse
+import os
 from pathlib import Path
 
 from device.pi.hardware import PiHardware
@@ -15,8 +16,11 @@ def daemon(config: Path, *, trace_start: bool) -> int:
 
 
 def selftest(options: argparse.Namespace) -> int:
-    """`bodycam selftest`: 0 when nothing failed, else 1."""
+    """`bodycam selftest`: 0 when nothing failed, else 1. `UsageError` for root on another user's card."""
+    from device.card_lock import refuse_root
+    from device.config import read_configuration
     from device.selftest_commands import run_self_test
     from device.selftest_machine import read_machine
 
+    refuse_root(read_configuration(options.config), os.geteuid())
     return run_self_test(options, PiHardware(), lambda card: read_machine(Path("/"), card), lambda _: None)

@@ -1,5 +1,6 @@
 """The self-test on the twin in virtual time, with a person who does what is asked, or does not."""
 
+import os
 import subprocess
 import sys
 from collections import deque
@@ -8,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from device import card_lock
 from device.config import read_configuration
-from device.errors import CannotPersist, ConfigurationError
+from device.errors import CannotPersist, ConfigurationError, UsageError
 from device.evidence import layout, records
 from device.evidence.adoption import Adoption
 from device.evidence.keys import KeySigner
@@ -517,6 +519,30 @@ def test_a_decision_in_a_self_test_is_found(bench: Bench) -> None:
     for signer in papers.signers:
         signer.close()
     assert "a decision or a recording in a self-test" in [finding.what for finding in audited(bench).findings]
+
+
+def test_root_is_refused_on_another_users_card(bench: Bench) -> None:
+    os.chown(bench.card, os.geteuid() or 65534, -1)
+    configuration = read_configuration(bench.config)
+    card_lock.refuse_root(configuration, 65534)
+    with pytest.raises(
+        UsageError, match=r"belongs to another user.*runuser -u bodycam -G video .* --config"
+    ) as refused:
+        card_lock.refuse_root(configuration, 0)
+    assert refused.value.exit_status == 2
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may own a card here and give it away")
+def test_the_command_as_root_on_another_users_card_writes_nothing(bench: Bench) -> None:
+    os.chown(bench.card, 65534, -1)
+    before = sorted(bench.card.rglob("*"))
+    done = subprocess.run(
+        [sys.executable, "-m", "device.cli", "selftest", "--config", str(bench.config), "--no-hands"],
+        capture_output=True, text=True, check=False, timeout=60,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout, "Traceback" in done.stderr) == (2, "", False)
+    assert "runuser -u bodycam" in done.stderr
+    assert sorted(bench.card.rglob("*")) == before
 
 
 def test_the_command_on_the_twin(bench: Bench) -> None:
