@@ -3,7 +3,7 @@ no B-frames, no keyframe at a change of scene; an IDR with its parameter sets wh
 that change from a keyframe on, without a restart.
 
 Imports picamera2: only `device.pi.session` imports this, when the camera is started. Any thread asks (`force_key_frame`,
-`aim`: a value is set, nothing waits); the camera's thread encodes; `outputframe` of the V4L2 encoder is its own thread's.
+`gop.aim`: a value is set, nothing waits); the camera's thread encodes; `outputframe` of the V4L2 encoder is its own thread's.
 """
 
 import fcntl
@@ -44,15 +44,7 @@ class LibavEncoder(LibavH264Encoder):  # type: ignore[misc]
         self.threads = min(MOST_THREADS, os.cpu_count() or 1)
         self._most_bps = max(most_bps, load.bitrate_bps)
         self._nominal_hz = load.rate_hz
-        self._gop = Gop(load)
-
-    @property
-    def gop(self) -> Gop:
-        return self._gop
-
-    def aim(self, load: Load) -> None:
-        """From the next keyframe on."""
-        self._gop.aim(load)
+        self.gop = Gop(load)
 
     def abandon(self) -> None:
         """A start that failed half-way leaves nothing that runs."""
@@ -74,9 +66,9 @@ class LibavEncoder(LibavH264Encoder):  # type: ignore[misc]
         at_us = self._timestamp(request)
         asked = self._key_frames_requested > self._key_frames_generated
         self._key_frames_generated = self._key_frames_requested
-        keyframe = self._gop.begins(at_us, asked)
+        keyframe = self.gop.begins(at_us, asked)
         if keyframe:
-            self._stream.codec_context.bit_rate = self._scaled_bps(self._gop.load)
+            self._stream.codec_context.bit_rate = self._scaled_bps(self.gop.load)
         with MappedArray(request, stream) as mapped:
             picture = av.VideoFrame.from_numpy_buffer(mapped.array, format=self._av_input_format, width=self.width)
             picture.pts = at_us
@@ -97,15 +89,7 @@ class V4l2Encoder(H264Encoder):  # type: ignore[misc]
         super().__init__(
             bitrate=load.bitrate_bps, repeat=True, iperiod=load.rate_hz, framerate=load.rate_hz, profile=PROFILE
         )
-        self._gop = Gop(load)
-
-    @property
-    def gop(self) -> Gop:
-        return self._gop
-
-    def aim(self, load: Load) -> None:
-        """From the next keyframe on."""
-        self._gop.aim(load)
+        self.gop = Gop(load)
 
     def abandon(self) -> None:
         """Let go of what a start that failed half-way has left: its thread runs on, and the codec is held."""
@@ -117,11 +101,11 @@ class V4l2Encoder(H264Encoder):  # type: ignore[misc]
         self, frame: Any, keyframe: bool = True, timestamp: int | None = None, packet: Any = None, audio: bool = False
     ) -> None:
         if keyframe and timestamp is not None:
-            self._gop.came(timestamp)
+            self.gop.came(timestamp)
         super().outputframe(frame, keyframe, timestamp, packet, audio)
 
     def _encode(self, stream: Any, request: Any) -> None:
-        load = self._gop.take_new()
+        load = self.gop.take_new()
         if load is not None:
             self._set(V4L2_CID_MPEG_VIDEO_BITRATE, load.bitrate_bps)
             self._set(V4L2_CID_MPEG_VIDEO_H264_I_PERIOD, load.rate_hz)
@@ -129,7 +113,7 @@ class V4l2Encoder(H264Encoder):  # type: ignore[misc]
 
     def _timestamp(self, request: Any) -> int:
         timestamp_us: int = super()._timestamp(request)
-        if self._gop.overdue(timestamp_us):
+        if self.gop.overdue(timestamp_us):
             self.force_key_frame()
         return timestamp_us
 

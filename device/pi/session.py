@@ -110,7 +110,7 @@ class Session:
             self._camera.stop()
 
     def aim(self, load: Load) -> None:
-        self.encoder.aim(load)
+        self.encoder.gop.aim(load)
 
     # -- starting ---------------------------------------------------------------------------------------------------
 

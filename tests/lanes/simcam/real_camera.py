@@ -279,7 +279,7 @@ def test_the_hardware_encoder_is_asked_for_bitrate_and_period_at_the_next_keyfra
     monkeypatch.setattr(fcntl, "ioctl", lambda fd, request, it: asked.append((request & 0xFFFFFFFF, it.id, it.value)))
     monkeypatch.setattr(V4L2Encoder, "_encode", lambda self, stream, request: None)
     encoder = V4l2Encoder(Load(30, 8_000_000))
-    encoder.aim(Load(15, 2_000_000))
+    encoder.gop.aim(Load(15, 2_000_000))
     encoder._encode("main", None)
     assert asked == []
     encoder.outputframe(b"", True, 1_000_000)
@@ -300,7 +300,7 @@ def test_a_control_that_the_hardware_encoder_refuses_costs_the_control_and_no_pi
     monkeypatch.setattr(fcntl, "ioctl", refuse)
     monkeypatch.setattr(V4L2Encoder, "_encode", lambda self, stream, request: encoded.append(stream))
     encoder = V4l2Encoder(Load(30, 8_000_000))
-    encoder.aim(Load(15, 2_000_000))
+    encoder.gop.aim(Load(15, 2_000_000))
     encoder.outputframe(b"", True, 0)
     encoder._encode("main", None)
     assert encoded == ["main"]
