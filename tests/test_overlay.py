@@ -246,11 +246,11 @@ def test_pictures_that_cannot_be_written_to_are_a_fault_and_the_recording_goes_o
     device.run(2)
     device.double()
     device.run(2)
-    assert device.daemon.control.state.faults == ()
+    assert list(device.daemon.control.state.faults) == []
     device.daemon.sight.overlay.failed("no buffer")
     device.daemon.sight.overlay.on()
     device.run(1)
-    assert device.daemon.control.state.faults == ("overlay",)
+    assert list(device.daemon.control.state.faults) == ["overlay"]
     assert device.daemon.control.state.phase.value == "recording"
     device.confirmed_stop()
     device.until_idle()
