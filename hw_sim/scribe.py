@@ -76,6 +76,7 @@ class _Ledger(msgspec.Struct):
     file: File
     until_us: int = 0
     segments: int = 0
+    frames: int = 0
 
 
 class Scribe:
@@ -330,11 +331,14 @@ class Scribe:
             ledger.until_us = at_us
         while self._segments and ledger.until_us + SECOND_US <= at_us:
             self.clock.move_to(max(ledger.until_us + SECOND_US, self.clock.now_us()))
-            self._line(ledger, Segments(segments=(_segment(ledger, self._stored),)))
-            ledger.segments += 1
-            ledger.until_us += SECOND_US
+            self._write_down(ledger, RATE_HZ)
             if ledger.segments % HEAD_EVERY_S == 0:
                 self._journal.add(RecordingHead(recording=ledger.name, head=ledger.chain.head))
+
+    def _write_down(self, ledger: _Ledger, frames: int) -> None:
+        self._line(ledger, Segments(segments=(_segment(ledger, self._stored, frames),)))
+        ledger.segments, ledger.frames = ledger.segments + 1, ledger.frames + frames
+        ledger.until_us += frames * SECOND_US // RATE_HZ
 
     def _close(self, close: do.Close) -> None:
         self._end(close.recording, close.how, close.to_us, close.reason)
@@ -343,15 +347,16 @@ class Scribe:
     def _end(self, recording: int, how: str, end_us: int, reason: str) -> None:
         """The last line of a ledger, as decided or by the recorder itself."""
         ledger = self._open.pop(recording)
-        frames, tree = ledger.segments * RATE_HZ, ledger.chain.tree
+        left = (end_us - ledger.until_us) * RATE_HZ // SECOND_US
+        if self._segments and self._keeping and left > 0:
+            self._write_down(ledger, left)
+        frames, tree = ledger.frames, ledger.chain.tree
         self._line(
             ledger,
             RecordingClosed(
                 how=how,
                 end_us=end_us,
-                totals=Totals(
-                    segments=ledger.segments, frames=frames, packets=0, size=ledger.segments * self._stored.size
-                ),
+                totals=Totals(ledger.segments, frames, packets=0, size=ledger.segments * self._stored.size),
                 tree=Tree(size=tree.size, root=tree.root()),
                 context=self._sealed({"reason": reason}),
             ),
@@ -370,30 +375,24 @@ class Scribe:
 
 
 def _video(base_us: int) -> VideoTrack:
-    return VideoTrack(
-        codec="h264",
-        width=640,
-        height=360,
-        timescale_hz=90_000,
-        base_us=base_us,
-        parameter_sets_sha256=_MADE_UP,
-        settings_sha256=_MADE_UP,
-    )
+    digests = {"parameter_sets_sha256": _MADE_UP, "settings_sha256": _MADE_UP}
+    return VideoTrack(codec="h264", width=640, height=360, timescale_hz=90_000, base_us=base_us, **digests)
 
 
-def _segment(ledger: _Ledger, stored: Stored) -> Segment:
+def _segment(ledger: _Ledger, stored: Stored, frames: int) -> Segment:
+    to_us = ledger.until_us + frames * SECOND_US // RATE_HZ
     return Segment(
         n=ledger.segments,
         attempt=0,
         stage="pre" if ledger.until_us < ledger.opened.at_us else "live",
         file=stored,
         video=VideoSpan(
-            first=ledger.segments * RATE_HZ,
-            last=(ledger.segments + 1) * RATE_HZ - 1,
-            frames=RATE_HZ,
+            first=ledger.frames,
+            last=ledger.frames + frames - 1,
+            frames=frames,
             from_us=ledger.until_us,
-            last_us=ledger.until_us + SECOND_US - SECOND_US // RATE_HZ,
-            to_us=ledger.until_us + SECOND_US,
+            last_us=to_us - SECOND_US // RATE_HZ,
+            to_us=to_us,
             period_us=SECOND_US // RATE_HZ,
         ),
         audio=None,
