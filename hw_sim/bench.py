@@ -20,24 +20,11 @@ from device.start_trace import traced
 from device.tables import Camera
 from hw_sim.disk import TwinDisk
 from hw_sim.hardware import Behaviour, TwinHardware
+from hw_sim.lines import play
 from hw_sim.scenes import DrawnScene, FlatScene, Scene, VideoScene
 
 if TYPE_CHECKING:
     from device.evidence.envelope import Signer
-
-NO_LINE = "initial"
-"""The zone that has no line of its own: the policy's initial one."""
-LONGEST_PRESS_DIGITS = 7
-RATES = {str(rate_hz) for rate_hz in range(1, 1001)}
-HELP = """a recording: double record, hold record 3200, press record
-lines: press BUTTON [MS] | double BUTTON | hold BUTTON MS   (BUTTON: record, function)
-       zone NAME (initial: no line closed) | sleep on|off | trigger NAME | dock on|off
-       battery good|low|critical
-       heat DEGREES | battery PERCENT% | undervoltage on|off | memory MIB | card good|worn|erring|read-only
-       (battery PERCENT%: where health.fuel_gauge is true; none: thermometer or gauge fails)
-       stick BUTTON | unstick BUTTON | chatter BUTTON MS HZ
-       stall | resume | drop FRAMES | die | fail STARTS | hang | unplug | replug
-       lens covered|dark|blurred|frozen|clear | help"""
 
 
 def run_bench(
@@ -105,67 +92,6 @@ def scene_maker(video: Path | None, drawn: str) -> Callable[[Camera], Scene]:
         return DrawnScene(settings.width, settings.height, settings.rate_hz)
 
     return make
-
-
-def play(hardware: TwinHardware, line: str) -> str:  # noqa: C901, PLR0912 - one branch a verb
-    """Carry out one line; what to tell the person who typed it ("" when there is nothing to say)."""
-    match line.split():
-        case ["press", ("record" | "function") as button]:
-            hardware.thumb.press(button)
-        case ["press" | "hold", ("record" | "function") as button, length] if (
-            length.isdecimal() and len(length) <= LONGEST_PRESS_DIGITS
-        ):
-            hardware.thumb.press(button, length_ms=int(length))
-        case ["double", ("record" | "function") as button]:
-            hardware.thumb.double(button)
-        case ["zone", name]:
-            if not hardware.thumb.has(f"zone-{name}") and name != NO_LINE:
-                zones = ", ".join([*hardware.thumb.names("zone-"), NO_LINE])
-                return f"zone {name}: this bench has: {zones} ({NO_LINE}: where no line is closed)"
-            hardware.thumb.zone(name)
-        case ["sleep", ("on" | "off") as way] if hardware.thumb.has("sleep"):
-            hardware.thumb.switch("sleep", way == "on")
-        case ["dock", ("on" | "off") as way] if hardware.thumb.has("dock"):
-            hardware.thumb.switch("dock", way == "on")
-        case ["trigger", name]:
-            if not hardware.thumb.has(f"trigger-{name}"):
-                return f"trigger {name}: this bench has: {', '.join(hardware.thumb.names('trigger-')) or 'none'}"
-            hardware.thumb.trigger(name)
-        case ["battery", ("good" | "low" | "critical") as level]:
-            hardware.thumb.battery(level)
-        case ["heat" | "battery" | "undervoltage" | "memory" | "card", _]:
-            return "" if hardware.the_sensors.play(line) else HELP
-        case ["stick", ("record" | "function") as button]:
-            hardware.thumb.stick(button)
-        case ["unstick", ("record" | "function") as button]:
-            hardware.thumb.unstick(button)
-        case ["chatter", ("record" | "function") as button, length, rate] if (
-            length.isdecimal() and len(length) <= LONGEST_PRESS_DIGITS and rate in RATES
-        ):
-            hardware.thumb.chatter(button, int(length), int(rate))
-        case ["lens", ("covered" | "dark" | "blurred" | "frozen" | "clear") as looks] if hardware.the_lens is not None:
-            hardware.the_lens.looks = looks
-        case ["stall"]:
-            hardware.the_camera.stall()
-        case ["resume"]:
-            hardware.the_camera.resume()
-        case ["drop", frames] if frames.isdecimal():
-            hardware.the_camera.drop(int(frames))
-        case ["die"]:
-            hardware.the_camera.die()
-        case ["fail", starts] if starts.isdecimal() and len(starts) <= LONGEST_PRESS_DIGITS:
-            hardware.the_camera.fail_starts(int(starts))
-        case ["hang"]:
-            hardware.the_camera.hang()
-        case ["unplug"] if hardware.the_microphone is not None:
-            hardware.the_microphone.unplug()
-        case ["replug"] if hardware.the_microphone is not None:
-            hardware.the_microphone.replug()
-        case []:
-            return ""
-        case _:
-            return HELP
-    return ""
 
 
 def _play(hardware: TwinHardware, lines: Iterable[str]) -> None:

@@ -17,6 +17,7 @@ from hw_sim.board import Thumb
 from hw_sim.camera import PreEncodedCamera, TwinCamera
 from hw_sim.disk import TwinDisk
 from hw_sim.sensors import TwinSensors
+from hw_sim.troubles import Troubles
 
 if TYPE_CHECKING:
     from device.evidence.anchoring import Witness
@@ -64,6 +65,7 @@ class TwinHardware:
         self._factory = MockFactory(pin_class=MockPWMPin)
         self._wake = Wake()
         self.thumb = Thumb(self._factory, wiring or Wiring(), clock, self._wake, positions=positions)
+        self.troubles = Troubles(clock)
         self.the_sensors = TwinSensors()
         self.the_camera: AnyCamera
         self.the_lens: LensScene | None = None
@@ -116,4 +118,4 @@ class TwinHardware:
 
     def parts(self) -> Sequence[tuple[Part, Wake]]:
         sound = self.the_microphone.parts if self.the_microphone is not None else []
-        return [*self.the_camera.parts, *sound, (self.thumb, self._wake)]
+        return [*self.the_camera.parts, *sound, (self.thumb, self._wake), (self.troubles, self.troubles.wake)]

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from device.service.status import read_status
-from hw_sim.bench import HELP, play
+from hw_sim.lines import HELP, play
 from hw_sim.virtual import VirtualDevice
 from tests.benches import make_bench
 

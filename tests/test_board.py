@@ -23,7 +23,7 @@ from device.policy.inputs import Edge, FaultChanged, Input, LevelChanged, SleepS
 from device.policy.signals import CUES, Lights, Pattern, pulses_ms
 from device.tables import Board as Pins
 from device.tables import Switches, Trigger, Wiring
-from hw_sim import bench as lines_of_text
+from hw_sim import lines as lines_of_text
 from hw_sim.agency import Agency
 from hw_sim.board import Thumb, WiredPin
 from hw_sim.clock import VirtualClock

@@ -15,8 +15,8 @@ from device.media.rates import Rates
 from device.policy.inputs import FaultChanged, Input, LevelChanged
 from device.shedding import Step as Degree
 from hw_sim.agency import Bench
-from hw_sim.bench import HELP, play
 from hw_sim.clock import VirtualClock
+from hw_sim.lines import HELP, play
 from hw_sim.sensors import CARDS, TwinSensors
 from hw_sim.virtual import VirtualDevice
 from tests.auditors import audited

@@ -21,7 +21,7 @@ from device.media.luma import shrunk
 from device.media.ring import Ring
 from device.policy.inputs import FaultChanged, Input
 from device.spared import Spared
-from hw_sim.bench import play
+from hw_sim.lines import play
 from hw_sim.pattern import Picture
 from hw_sim.scenes import DrawnScene, FlatScene, LensScene, Scene
 from hw_sim.virtual import VirtualDevice

@@ -23,8 +23,8 @@ def main() -> int:
     from device.config import read_configuration
     from device.evidence.disk import CardDisk
     from device.start import run_daemon
-    from hw_sim.bench import play
     from hw_sim.hardware import TwinHardware
+    from hw_sim.lines import play
 
     hold_signals(STOP_SIGNALS)
     hardware = TwinHardware(BootClock(), wiring=read_configuration(CONFIG).tables.wiring, make_disk=CardDisk)
