@@ -18,6 +18,7 @@ from device.evidence.disk import CardDisk
 from device.start import run_daemon
 from device.start_trace import traced
 from device.tables import Camera
+from hw_sim.bench_socket import BenchSocket
 from hw_sim.disk import TwinDisk
 from hw_sim.hardware import Behaviour, TwinHardware
 from hw_sim.lines import play
@@ -52,11 +53,16 @@ def run_bench(
         behaviour=behaviour,
         make_disk=CardDisk if real_disk else TwinDisk,
         make_signer=signer_maker(signer_ms),
+        policy_file=configuration.at(configuration.tables.policy.bundle),
     )
     if sys.stdin.isatty():
         print(f"{configuration.tables.device.id}: type help; Ctrl-C ends", file=sys.stderr)
     threading.Thread(target=_play, args=(hardware, sys.stdin), name="lines", daemon=True).start()
-    return run_daemon(config, hardware, trace)
+    lines = BenchSocket(config.parent, lambda line: play(hardware, line))
+    try:
+        return run_daemon(config, hardware, trace)
+    finally:
+        lines.close()
 
 
 def run_bench_test(options: argparse.Namespace) -> int:
@@ -78,9 +84,9 @@ def signer_maker(signer_ms: int) -> "Callable[[Signer], Signer]":
     """Signatures that take so long; the key itself for 0."""
     if not signer_ms:
         return lambda signer: signer
-    from hw_sim.signers import SlowSigner, wait_ms
+    from hw_sim.signers import SlowSigner, wait_us
 
-    return lambda signer: SlowSigner(signer, lambda: wait_ms(signer_ms))
+    return lambda signer: SlowSigner(signer, lambda: wait_us(1000 * signer_ms))
 
 
 def scene_maker(video: Path | None, drawn: str) -> Callable[[Camera], Scene]:

@@ -22,6 +22,7 @@ TRIGGER_MS = 60
 BOUNCES = 3
 BOUNCE_US = 1500
 """Contacts close and open a few times within some ms before they rest."""
+BUTTONS = ("record", "function")
 BETWEEN_POSITIONS_MS = 10
 """A rotary switch opens one line so long before it closes the next."""
 
@@ -39,6 +40,20 @@ class WiredPin(MockPWMPin):  # type: ignore[misc] # gpiozero ships no types
         super()._set_pull(value)
         if self.driven is not None:
             self.drive(self.driven)
+
+
+class ContactFaults:
+    """What is wrong with the two buttons. `dead`: no press comes through; `crossed`: which one's wire each drives;
+    `late_us`: how much later a contact closes and opens; `bounce_us`: how long it may chatter at each, at most."""
+
+    def __init__(self) -> None:
+        self.clear()
+
+    def clear(self) -> None:
+        self.dead = False
+        self.crossed: dict[str, str] = {}
+        self.late_us = 0
+        self.bounce_us = BOUNCE_US
 
 
 class Thumb:
@@ -60,6 +75,7 @@ class Thumb:
         self._wake = wake
         self._random = random.Random(seed)
         self._lock = threading.Lock()
+        self.contacts = ContactFaults()
         self._due: list[tuple[int, int, str, bool]] = []
         self._order = 0
         self._wires = wires(wiring)
@@ -150,6 +166,10 @@ class Thumb:
         self._pins[name].drive(on != self._wires[name].active_low)
 
     def _contact(self, name: str, at_us: int, *, on: bool) -> None:
+        if name in BUTTONS:
+            name, at_us = self.contacts.crossed.get(name, name), at_us + self.contacts.late_us
+            if self.contacts.dead:
+                return
         with self._lock:
             for offset_us, level in self._bounced(on):
                 self._at(at_us + offset_us, name, on=level)
@@ -163,7 +183,7 @@ class Thumb:
         offset_us = 0
         yield offset_us, on
         for _ in range(self._random.randrange(BOUNCES)):
-            offset_us += self._random.randrange(200, BOUNCE_US)
+            offset_us += self._random.randrange(200, self.contacts.bounce_us)
             yield offset_us, not on
-            offset_us += self._random.randrange(200, BOUNCE_US)
+            offset_us += self._random.randrange(200, self.contacts.bounce_us)
             yield offset_us, on

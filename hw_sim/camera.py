@@ -23,7 +23,7 @@ from device.clock import NEVER_US, Clock, Part, Wake
 from device.errors import HardwareFailed, HardwareHung
 from device.hardware import Load, Sample, Stamp
 from device.media.luma import EVERY_US, LASTS_US, shrunk
-from hw_sim.encoder_runs import Behaviour, EncoderPart, Run, Sink
+from hw_sim.encoder_runs import Behaviour, EncoderFaults, EncoderPart, Run, Sink
 from hw_sim.encoders import X264, EncodedFrame, Encoder, Profile, Replay
 from hw_sim.schedule import Schedule
 
@@ -46,7 +46,8 @@ class _Camera(ABC):
         self._load = load
         self._behaviour: Behaviour = behaviour
         self._wake = Wake()
-        self._encoder_part = EncoderPart() if behaviour == "v4l2" else None
+        self.encoder_faults = EncoderFaults()
+        self._encoder_part = EncoderPart(self.encoder_faults) if behaviour == "v4l2" else None
         self._lock = threading.Lock()
         self._run: Run | None = None
         self._first_timestamp_us = 0
@@ -58,6 +59,13 @@ class _Camera(ABC):
         self._dead = False
         self._starts_to_fail = 0
         self._hung = False
+        self._late_us = 0
+        self._one_in = 1
+
+    @property
+    def encodes_apart(self) -> bool:
+        """Whether the encoder has a thread of its own, which can be slow."""
+        return self._encoder_part is not None
 
     @property
     def parts(self) -> list[tuple[Part, Wake]]:
@@ -152,6 +160,19 @@ class _Camera(ABC):
             self._dead = self._hung = True
             self._note("hang")
 
+    def late(self, late_us: int) -> None:
+        """Pictures come this much later from now on; their time stamps stay those of capture."""
+        with self._lock:
+            self._late_us = late_us
+            self._note(f"late {late_us} µs")
+        self._wake.ring()
+
+    def one_in(self, captures: int) -> None:
+        """Only one in so many captures comes; 1 for all."""
+        with self._lock:
+            self._one_in = captures
+            self._note(f"one in {captures}")
+
     # -- the camera part ------------------------------------------------------------------------------------------
 
     def run_once(self, now_us: int) -> int:
@@ -170,7 +191,7 @@ class _Camera(ABC):
                 self._note(f"skipped 1 from #{number}: the encoder is behind")
         with self._lock:
             self._follow_rate(run)
-            return run.schedule.instant_us(self._next_number)
+            return run.schedule.instant_us(self._next_number) + self._late_us
 
     # -- with the lock held ---------------------------------------------------------------------------------------
 
@@ -192,7 +213,8 @@ class _Camera(ABC):
         self._next_number = number
         self._first_timestamp_us = first_us
         self._sample = None
-        self._run = Run(self._new_encoder(), sink, self._behaviour, Schedule(number, first_us, self._schedule.rate_hz))
+        schedule = Schedule(number, first_us, self._schedule.rate_hz)
+        self._run = Run(self._new_encoder(), sink, self._behaviour, schedule, self.encoder_faults)
 
     def _follow_rate(self, run: Run) -> None:
         """The sensor's rate is that of the load in force: from the last instant on, the next are at the new distance."""
@@ -214,9 +236,10 @@ class _Camera(ABC):
     def _due(self, run: Run, now_us: int) -> list[int]:
         self._follow_rate(run)
         due = []
-        while run.schedule.instant_us(self._next_number) <= now_us:
+        while run.schedule.instant_us(self._next_number) + self._late_us <= now_us:
             due.append(self._next_number)
             self._next_number += 1
+        due = [number for number in due if number % self._one_in == 0]
         if self._stalled or self._dead:
             return []
         dropped = min(self._frames_to_drop, len(due))

@@ -64,6 +64,17 @@ def _parser() -> argparse.ArgumentParser:
     selftest.add_argument("--json", action="store_true", help="for programs")
     selftest.set_defaults(run=_selftest)
 
+    fault = commands.add_parser(
+        "fault",
+        help="break a part of a bench that runs (bodycam-sim daemon), or mend it; --list: what can break",
+        epilog="example: bodycam-sim fault --bench demo/try card slow 800",
+    )
+    fault.add_argument("--list", action="store_true", help="print every fault, and why some parts have none")
+    fault.add_argument("--json", action="store_true", help="for programs")
+    fault.add_argument("--bench", type=Path, metavar="DIR", help="the folder of a bench that runs")
+    fault.add_argument("words", nargs="*", metavar="WORD", help="PART WORD [ARGUMENT], or PART clear")
+    fault.set_defaults(run=_fault)
+
     for parser_of_hardware in (demo, daemon):
         parser_of_hardware.add_argument("--video", type=Path, metavar="FILE", help="a video as the scene, looped")
         parser_of_hardware.add_argument(
@@ -99,6 +110,12 @@ def _selftest(options: argparse.Namespace) -> int:
     from hw_sim.bench import run_bench_test
 
     return run_bench_test(options)
+
+
+def _fault(options: argparse.Namespace) -> int:
+    from hw_sim.fault_commands import run_fault
+
+    return run_fault(options)
 
 
 if __name__ == "__main__":

@@ -111,7 +111,8 @@ class TwinFile:
 
 
 class TwinDisk:
-    """`device.evidence.disk.Disk` over `root`. `before` is called with each operation and its path, before it is done.
+    """`device.evidence.disk.Disk` over `root`. `before` is called with each operation and its path, before it is done;
+    `kept` says what it keeps of what is written.
 
     `operations` counts what was asked, also where it then failed; `log` holds the last of it.
     """
@@ -125,6 +126,7 @@ class TwinDisk:
         if not root.is_dir():
             raise _refused(str(root), errno.ENOENT)
         self.before = before
+        self.kept: Callable[[bytes], bytes] = lambda data: data
         self.operations: Counter[Operation] = Counter()
         self.log: deque[tuple[Operation, str]] = deque(maxlen=LOG_LIMIT)
         self._top = _Folder(real=root)
@@ -224,7 +226,7 @@ class TwinDisk:
         self._begin("append", path)
         taken = data[: self._room(len(data))]
         if taken:
-            node.dirty.append((node.size, bytes(taken)))
+            node.dirty.append((node.size, self.kept(bytes(taken))))
             node.size += len(taken)
             self._used_bytes += len(taken)
             self._dirty_files[node] = None

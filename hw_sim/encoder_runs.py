@@ -3,6 +3,7 @@
 Here belong how pictures become frames at a sink, and nothing of when they are taken (`hw_sim.camera`).
 """
 
+import random
 import threading
 from collections import deque
 from typing import TYPE_CHECKING, Literal, Protocol
@@ -36,10 +37,44 @@ class Sink(Protocol):
     ) -> None: ...
 
 
+class EncoderFaults:
+    """What is wrong with the encoder, whichever run it is in. `takes_us`: how long a frame takes it, where it has a thread
+    of its own; `ahead_us`: how far its time stamps are ahead; `garbage`: it gives random bytes of the right length."""
+
+    def __init__(self) -> None:
+        self.clear()
+
+    def clear(self) -> None:
+        self.garbage = False
+        self.ahead_us = 0
+        self.takes_us = 0
+        self._random = random.Random(1)
+
+    def spoilt(self, unit: Unit) -> Unit:
+        if not self.garbage:
+            return unit
+        data = self._random.randbytes(len(unit.data))
+        return Unit(data, unit.keyframe, None if unit.packet is None else GarbagePacket(data, unit.keyframe))
+
+
+class GarbagePacket:
+    """What a broken encoder puts in the place of a packet."""
+
+    def __init__(self, data: bytes, keyframe: bool) -> None:
+        self._data = data
+        self.is_keyframe = keyframe
+
+    def __buffer__(self, flags: int, /) -> memoryview:
+        return memoryview(self._data)
+
+
 class Run:
     """One run of the encoder, from a start to a stop: its zero of time, its sink, and whether it still delivers."""
 
-    def __init__(self, encoder: Encoder, sink: Sink, behaviour: Behaviour, schedule: Schedule) -> None:
+    def __init__(
+        self, encoder: Encoder, sink: Sink, behaviour: Behaviour, schedule: Schedule, faults: EncoderFaults
+    ) -> None:
+        self._faults = faults
         self.encoder = encoder
         self.sink = sink
         self.first_us = schedule.at_us
@@ -58,7 +93,8 @@ class Run:
             if self._closed:
                 return
             wanted, self.keyframe_wanted = self.keyframe_wanted, False
-            unit = self.encoder.encode(picture, wanted)
+            unit = self._faults.spoilt(self.encoder.encode(picture, wanted))
+            timestamp_us += self._faults.ahead_us
             if self._behaviour == "libav":
                 self.sink.outputframe(unit.data, unit.keyframe, timestamp_us, packet=unit.packet)
             else:
@@ -82,8 +118,10 @@ class EncoderPart:
 
     name = "encoder"
 
-    def __init__(self) -> None:
+    def __init__(self, faults: EncoderFaults) -> None:
         self.wake = Wake()
+        self._faults = faults
+        self._free_at_us = 0
         self._waiting: deque[tuple[Run, av.VideoFrame | None, int]] = deque()
 
     def take(self, run: Run, picture: "av.VideoFrame | None", timestamp_us: int) -> bool:
@@ -94,8 +132,9 @@ class EncoderPart:
         self.wake.ring()
         return True
 
-    def run_once(self, now_us: int) -> int:  # noqa: ARG002 - it works when it is given work
-        while self._waiting:
+    def run_once(self, now_us: int) -> int:
+        while self._waiting and now_us >= self._free_at_us:
             run, picture, timestamp_us = self._waiting.popleft()
             run.deliver(picture, timestamp_us)
-        return NEVER_US
+            self._free_at_us = now_us + self._faults.takes_us
+        return self._free_at_us if self._waiting else NEVER_US

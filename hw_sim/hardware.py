@@ -15,9 +15,15 @@ from device.hardware import Stamp
 from device.tables import Camera, Microphone, Wiring
 from hw_sim.board import Thumb
 from hw_sim.camera import PreEncodedCamera, TwinCamera
+from hw_sim.card_faults import CardFaults
 from hw_sim.disk import TwinDisk
+from hw_sim.lamps import Lamps
+from hw_sim.policy_faults import PolicyFile
+from hw_sim.process_faults import ProcessFaults
 from hw_sim.sensors import TwinSensors
+from hw_sim.signers import SignerFaults, TwinSigner, wait_us
 from hw_sim.troubles import Troubles
+from hw_sim.wall_faults import BentClock
 
 if TYPE_CHECKING:
     from device.evidence.anchoring import Witness
@@ -34,6 +40,7 @@ ZERO_2W_BYTES = 512 * 1024 * 1024
 class TwinHardware:
     """`scene` makes the pictures (a flat one when not given); `make_camera` takes its place altogether. `wiring`: the
     daemon's own; `positions`: where its switches have been left, kept up to date. `drift_ppm`: the microphone's.
+    `policy_file`: what is offered to the device as its policy. `let_pass`: lets so many µs pass in virtual time.
 
     After the daemon is built, `the_camera`, `the_microphone`, `thumb` and `the_disk` are what a bench plays on.
     """
@@ -52,8 +59,13 @@ class TwinHardware:
         make_signer: "Callable[[Signer], Signer]" = lambda signer: signer,
         make_witness: "Callable[[Witness], Witness]" = lambda witness: witness,
         drift_ppm: int = 0,
+        policy_file: Path | None = None,
+        let_pass: Callable[[int], None] | None = None,
     ) -> None:
-        self.clock = clock
+        self.clock = BentClock(clock)
+        self.real_time = let_pass is None
+        self.policy_file = policy_file
+        self._let_pass = let_pass or wait_us
         self.memory_bytes = memory_bytes
         self._scene = scene
         self._make_camera = make_camera
@@ -65,8 +77,13 @@ class TwinHardware:
         self._factory = MockFactory(pin_class=MockPWMPin)
         self._wake = Wake()
         self.thumb = Thumb(self._factory, wiring or Wiring(), clock, self._wake, positions=positions)
+        self.lamps = Lamps(self._factory, wiring or Wiring(), clock)
         self.troubles = Troubles(clock)
-        self.the_sensors = TwinSensors()
+        self.signer_faults = SignerFaults()
+        self.card_faults = CardFaults(self._let_pass)
+        self.process_faults = ProcessFaults()
+        self.policy_faults: PolicyFile | None = None
+        self.the_sensors = TwinSensors(clock)
         self.the_camera: AnyCamera
         self.the_lens: LensScene | None = None
         self.the_microphone: TwinMicrophone | None = None
@@ -108,10 +125,12 @@ class TwinHardware:
 
     def disk(self, root: Path) -> "Disk":
         self.the_disk = self._make_disk(root)
+        if isinstance(self.the_disk, TwinDisk) and self.the_disk.before is None:
+            self.the_disk.before, self.the_disk.kept = self.card_faults.before, self.card_faults.kept
         return self.the_disk
 
     def signer(self, signer: "Signer") -> "Signer":
-        return self._make_signer(signer)
+        return self._make_signer(TwinSigner(signer, self.signer_faults, self._let_pass))
 
     def witness(self, witness: "Witness") -> "Witness":
         return self._make_witness(witness)

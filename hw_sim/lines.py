@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from hw_sim.board import BUTTONS
 from hw_sim.faults import play_fault
 
 if TYPE_CHECKING:
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
 
 NO_LINE = "initial"
 """The zone that has no line of its own: the policy's initial one."""
-BUTTONS = ("record", "function")
 MOST_RATE_HZ = 1000
 _NUMBER = re.compile(r"[0-9]{1,7}\Z")
 

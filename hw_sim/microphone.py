@@ -9,9 +9,11 @@ encoder when the two after it have been captured, so it arrives 64 ms after its 
 One part, run by one thread; the verbs may be called from any thread, and wait at most for the packet in hand.
 """
 
+import random
 import threading
 from collections import deque
 from fractions import Fraction
+from typing import Literal
 
 import av
 import numpy as np
@@ -55,6 +57,9 @@ class TwinMicrophone:
         self._sink: Sink | None = None
         self._plugged = True
         self._late_us = 0
+        self._hears: Literal["sound", "nothing", "garbage"] = "sound"
+        self._one_in = 1
+        self._random = random.Random(1)
         self._real_rate_hz = rate_hz * (1 + drift_ppm / 1e6)
         self._run_us = 0
         self._pace = Pace(rate_hz)
@@ -109,6 +114,36 @@ class TwinMicrophone:
             self._late_us = late_us
             self._note(f"late {late_us} µs")
 
+    def hears(self, what: Literal["sound", "nothing", "garbage"]) -> None:
+        """`nothing`: a dead capsule, packets of silence. `garbage`: packets of random bytes."""
+        with self._lock:
+            self._hears = what
+            self._note(f"hears {what}")
+
+    def one_in(self, packets: int) -> None:
+        """Only one in so many packets comes; 1 for all."""
+        with self._lock:
+            self._one_in = packets
+            self._note(f"one in {packets}")
+
+    def drift(self, drift_ppm: int) -> None:
+        """Its card counts samples this much faster than it says, in a new run, from now on."""
+        with self._lock:
+            self._real_rate_hz = self.sample_rate_hz * (1 + drift_ppm / 1e6)
+            if self._sink is not None:
+                self._begin_run(self._clock.now_us())
+            self._note(f"drift {drift_ppm} ppm")
+        self._wake.ring()
+
+    def mend(self) -> None:
+        """Plugged in and counting at its own rate again; where it was not, in a new run."""
+        well_hz = self.sample_rate_hz
+        if not self._plugged:
+            self._real_rate_hz = well_hz
+            self.replug()
+        elif self._real_rate_hz != well_hz:
+            self.drift(0)
+
     def run_once(self, now_us: int) -> int:
         """Encode what has been captured, deliver what is due."""
         with self._lock:
@@ -119,7 +154,12 @@ class TwinMicrophone:
                 self._next_packet += 1
             while self._outgoing and self._outgoing[0][0] <= now_us:
                 _, self._first_timestamp_us, at_us, packet = self._outgoing.popleft()
-                self._sink.outputframe(None, True, at_us - self._first_timestamp_us, packet=packet, audio=True)
+                since_us = at_us - self._first_timestamp_us
+                if self._hears == "garbage":
+                    spoilt = self._random.randbytes(len(bytes(packet)))
+                    self._sink.outputframe(spoilt, True, since_us, audio=True)
+                else:
+                    self._sink.outputframe(None, True, since_us, packet=packet, audio=True)
             capture_us = self._captured_at_us(self._next_packet) if self._plugged else NEVER_US
             return min(capture_us, self._outgoing[0][0] if self._outgoing else NEVER_US)
 
@@ -139,7 +179,7 @@ class TwinMicrophone:
         assert self._zero_us is not None, "it is started"
         scene_us = self._sampled_at_us(number * PACKET_SAMPLES) - self._zero_us
         begin = round(scene_us * self.sample_rate_hz / 1_000_000) % self.sample_rate_hz
-        samples = self._sound[None, begin : begin + PACKET_SAMPLES]
+        samples = self._sound[None, begin : begin + PACKET_SAMPLES] * (self._hears != "nothing")
         frame = av.AudioFrame.from_ndarray(samples, format="fltp", layout="mono")
         frame.sample_rate = self.sample_rate_hz
         frame.time_base = Fraction(1, self.sample_rate_hz)
@@ -148,7 +188,7 @@ class TwinMicrophone:
         self._pace.heard((number + 1) * PACKET_SAMPLES, captured_us)
         for packet in self._codec.encode(frame):
             assert packet.pts is not None
-            if packet.pts >= 0:
+            if packet.pts >= 0 and number % self._one_in == 0:
                 at_us = self._pace.at_us(packet.pts)
                 self._outgoing.append((captured_us + self._late_us, self._run_us, at_us, packet))
 

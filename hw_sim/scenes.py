@@ -33,6 +33,7 @@ _NEUTRAL_CHROMA = 128
 _BLACK_LUMA = 16
 _NOISE = 3
 LENSES = ("covered", "dark", "blurred")
+SENSORS = ("noise", "mirrored")
 """What a lens may do to a picture, beside letting none come after it."""
 _RATE_OF_UNTIMED_HZ = 25
 
@@ -263,8 +264,9 @@ class _Footage:
 
 
 class LensScene:
-    """A scene through a lens that may be `covered`, `dark`, `blurred` or `frozen`; `clear` otherwise. The number is drawn
-    over what the lens does, but for a frozen picture, which is the one before with all that is in it."""
+    """A scene through a lens that may be `covered`, `dark`, `blurred` or `frozen`; `clear` otherwise. `noise` and `mirrored`
+    are a sensor's: snow, and the scene the wrong way round. The number is drawn over what the lens does, but for a frozen
+    picture, which is the one before with all that is in it."""
 
     def __init__(self, scene: Scene, looks: str = "clear") -> None:
         self._scene = scene
@@ -277,7 +279,7 @@ class LensScene:
         if looks == "frozen" and self._last is not None:
             return self._last.copy()
         picture = self._scene.picture(number)
-        if looks in LENSES:
+        if looks in LENSES + SENSORS:
             self._spoil(picture, looks, number)
             pattern.stamp(picture, number)
         self._last = picture.copy() if looks == "frozen" else None
@@ -296,6 +298,10 @@ class LensScene:
             seen = 50 + 0.05 * cv2.resize(through, (width, height)).astype(np.float32)
         elif looks == "dark":
             seen = _BLACK_LUMA + (luma.astype(np.float32) - _BLACK_LUMA) * 0.08
+        elif looks == "noise":
+            seen = np.random.default_rng(number).integers(16, 236, luma.shape).astype(np.float32)
+        elif looks == "mirrored":
+            seen = luma[:, ::-1].astype(np.float32)
         else:
             seen = cv2.GaussianBlur(luma, (0, 0), width / 80).astype(np.float32)
         luma[:] = np.clip(seen + self._sensor_noise(height, width, number), 0, 255).astype(np.uint8)

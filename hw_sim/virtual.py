@@ -75,9 +75,13 @@ class VirtualDevice:
             make_camera=None if make_camera is None else lambda settings: make_camera(self.clock, settings),
             behaviour=self._behaviour,
             make_disk=self._make_disk,
-            make_signer=lambda signer: SlowSigner(signer, self._let_pass) if self._signer_us else signer,
+            make_signer=lambda signer: (
+                SlowSigner(signer, lambda: self._let_pass(self._signer_us)) if self._signer_us else signer
+            ),
             make_witness=self._make_witness,
             drift_ppm=self._drift_ppm,
+            policy_file=configuration.at(configuration.tables.policy.bundle),
+            let_pass=self._let_pass,
         )
         self.daemon = Daemon(configuration, self.hardware, Sight(configuration, self.hardware), Crew(self.clock))
         self._scheduler = Scheduler(self.clock, [*self.daemon.parts, *(extra or [])])
@@ -86,12 +90,12 @@ class VirtualDevice:
         assert self._scheduler is not None, "it has booted"
         self._scheduler.run_until(self.clock.now_us() + round(seconds * SECOND_US), done)
 
-    def _let_pass(self) -> None:
-        """The time of one signature. While the daemon is being built nothing else runs yet."""
+    def _let_pass(self, delay_us: int) -> None:
+        """What a signature or the card takes. While the daemon is being built nothing else runs yet."""
         if self._scheduler is not None:
-            self._scheduler.let_pass(self._signer_us)
+            self._scheduler.let_pass(delay_us)
         else:
-            self.clock.move_to(self.clock.now_us() + self._signer_us)
+            self.clock.move_to(self.clock.now_us() + delay_us)
 
     def stop(self) -> None:
         """SIGTERM: what is open closes, the journal gets its last line."""

@@ -32,9 +32,9 @@ class Around:
 
     def __init__(self, path: Path, settings: tables.Health) -> None:
         self.done: list[object] = []
-        self.sensors = TwinSensors()
-        self.rates = Rates(PICTURE.period_us)
         self.clock = VirtualClock("boot-1")
+        self.sensors = TwinSensors(self.clock)
+        self.rates = Rates(PICTURE.period_us)
         self.health = Health(
             settings=settings,
             picture=PICTURE,
