@@ -20,6 +20,7 @@ from device.control import Control, capture_flags
 from device.controls.board import Board
 from device.errors import BodycamError, ConfigurationError, HardwareFailed
 from device.evidence.adoption import Adoption
+from device.evidence.envelope import CheckedSigner
 from device.evidence.holdings import whose
 from device.evidence.identity import load_anchors, load_certificate
 from device.evidence.papers import read_papers
@@ -97,8 +98,9 @@ class Daemon:
         self._papers = read_papers(configuration)
         for opened_key in self._papers.signers:
             opened.callback(opened_key.close)
-        self._signer = hardware.signer(self._papers.signer)
-        self._media_key = None if self._papers.media is None else hardware.signer(self._papers.media.signer)
+        self._signer = CheckedSigner(hardware.signer(self._papers.signer), self._papers.key)
+        media = self._papers.media
+        self._media_key = None if media is None else CheckedSigner(hardware.signer(media.signer), media.key)
         mark("keys")
         disk = hardware.disk(card)
         self._notifier = Notifier()

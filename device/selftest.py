@@ -22,7 +22,7 @@ from device.controls.board import Board
 from device.errors import BodycamError, EvidenceError, HardwareFailed, HardwareHung
 from device.evidence.adoption import Adoption
 from device.evidence.disk import Disk
-from device.evidence.envelope import open_line, sign_line, verify_line
+from device.evidence.envelope import CheckedSigner, open_line, sign_line, verify_line
 from device.evidence.identity import load_certificate, p256_key
 from device.evidence.keys import KeySigner
 from device.evidence.papers import Papers, read_papers
@@ -297,7 +297,7 @@ class _SelfTest:
             yield SelfTest(hands=hands, software=software, parts=tested)
             yield Stopped(reason=SHUTDOWN)
 
-        signer = self._hardware.signer(papers.signer)
+        signer = CheckedSigner(self._hardware.signer(papers.signer), papers.key)
         begun = begin_journal(self._configuration, adoption, papers, signer, disk, self._clock, None, whole)
         begun.journal.close()
         return None, f"journal/{begun.journal.durable.stream}.jsonl"

@@ -118,6 +118,6 @@ def test_every_signature_of_the_daemon_goes_through_the_hardware(tmp_path: Path)
     lines = len((bench.card / layout.epoch_file("000000")).read_bytes().splitlines()) - 1
     lines += sum(len((folder / layout.LEDGER).read_bytes().splitlines()) for folder in recordings(bench))
     (recording,) = recordings(bench)
-    assert device.daemon._signer.signatures == lines  # type: ignore[attr-defined]
-    assert device.daemon._media_key.signatures == len(segments_of(bench, recording))  # type: ignore[union-attr]
+    assert device.daemon._signer._signer.signatures == lines  # type: ignore[attr-defined]
+    assert device.daemon._media_key._signer.signatures == len(segments_of(bench, recording))  # type: ignore[union-attr]
     assert [r.role for r in journal(bench) if isinstance(r, KeyOpened)] == ["ledger", "media"]

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
 
-from device.errors import EvidenceError
+from device.errors import EvidenceError, KeyUnreachable
 
 MAX_LINE_BYTES = 96 * 1024
 """A payload of 64 KiB in base64 with its envelope stays below this."""
@@ -96,11 +96,35 @@ def open_line(line: bytes) -> SignedLine:
 
 def verify_line(line: SignedLine, key: ec.EllipticCurvePublicKey) -> bool:
     """Whether the line's signature is by this key, in the one accepted form."""
+    return _is_by(key, line.signature, pre_authentication_encoding(line.payload_type, line.payload))
+
+
+class CheckedSigner:
+    """A key that is not believed: what it gives is checked before anything is written with it. A token that gives anything
+    but this key's signature is one that does not sign: `KeyUnreachable`, and the evidence waits in memory."""
+
+    def __init__(self, signer: Signer, key: ec.EllipticCurvePublicKey) -> None:
+        self._signer = signer
+        self._key = key
+
+    @property
+    def certificate_sha256(self) -> str:
+        return self._signer.certificate_sha256
+
+    def sign(self, message: bytes) -> bytes:
+        signature = self._signer.sign(message)
+        if not _is_by(self._key, signature, message):
+            raise KeyUnreachable("the key gave a signature that its certificate does not bear out; look at the token")
+        return signature
+
+
+def _is_by(key: ec.EllipticCurvePublicKey, signature: bytes, message: bytes) -> bool:
+    """In the one accepted form."""
     try:
-        r, s = decode_dss_signature(line.signature)
-        if s > _P256_ORDER // 2 or encode_dss_signature(r, s) != line.signature:
+        r, s = decode_dss_signature(signature)
+        if s > _P256_ORDER // 2 or encode_dss_signature(r, s) != signature:
             return False
-        key.verify(line.signature, pre_authentication_encoding(line.payload_type, line.payload), _ECDSA)
+        key.verify(signature, message, _ECDSA)
     except (InvalidSignature, ValueError):
         return False
     return True

@@ -31,9 +31,10 @@ MAX_PAPER_BYTES = 256 * 1024
 
 
 class MediaPapers(msgspec.Struct, frozen=True):
-    """The certificate (DER) and the key that sign within the video."""
+    """The certificate (DER) and the key that sign within the video; `key`: its public half."""
 
     certificate: bytes
+    key: ec.EllipticCurvePublicKey
     signer: KeySigner
 
 
@@ -125,12 +126,13 @@ def _read_media(configuration: Configuration, anchors: tuple[x509.Certificate, .
         return None
     path = configuration.at(named_key(configuration, Role.MEDIA).certificate)
     certificate = _read(path, "the certificate for signing the stream (DER)")
-    named_device = common_name(check_certificate(path, certificate, Role.MEDIA, anchors))
+    own = check_certificate(path, certificate, Role.MEDIA, anchors)
+    named_device = common_name(own)
     if named_device != configuration.tables.device.id:
         raise ConfigurationError(
             f"{path}: it is for the device {named_device}; ask the agency for the one of {configuration.tables.device.id}"
         )
-    return MediaPapers(certificate, open_signer(configuration, Role.MEDIA, certificate))
+    return MediaPapers(certificate, p256_key(own), open_signer(configuration, Role.MEDIA, certificate))
 
 
 def check_key(configuration: Configuration, named: Named, certificate: x509.Certificate, key: Key) -> None:
