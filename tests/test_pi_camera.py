@@ -181,7 +181,7 @@ def test_a_far_future_frame_is_bounded_and_the_ring_takes_those_after_it() -> No
     for index, timestamp_us in enumerate([0, 33_000, 1 << 50, 99_000, 132_000]):
         clock.move_to(first_us + index * 33_000 + 20_000)
         at_us = dates.of_frame(timestamp_us, first_us)
-        sink.outputframe(b"picture", index == 0, at_us - dates.zero_us)
+        sink.outputframe(b"\x00\x00\x00\x01\x65picture", index == 0, at_us - dates.zero_us)
     assert dates.mended == 1
     assert ring.refused_frames == 0
     assert ring.newest_video_us == first_us + 132_000

@@ -20,6 +20,9 @@ MAX_UNITS = 4096
 
 _SHORT_START_CODE = b"\x00\x00\x01"
 _SLICES = range(1, 6)
+_BEGINNINGS = range(1, DELIMITER + 1)
+_FORBIDDEN = 0x80
+"""The first bit of a unit is 0."""
 _EMULATED = re.compile(rb"\x00\x00(?=[\x00-\x03])")
 _PREVENTED = re.compile(rb"\x00\x00\x03")
 
@@ -32,6 +35,13 @@ def unit_type(unit: bytes | memoryview) -> int:
 def is_slice(unit: bytes | memoryview) -> bool:
     """Whether it is a picture's: a VCL NAL unit."""
     return unit_type(unit) in _SLICES
+
+
+def begins_access_unit(data: bytes) -> bool:
+    """Whether it begins as an access unit does: with a start code, and a unit of a picture or of what stands before one.
+    Bytes that an encoder has spoilt don't."""
+    at = next((len(code) for code in (START_CODE, _SHORT_START_CODE) if data.startswith(code)), 0)
+    return 0 < at < len(data) and data[at] < _FORBIDDEN and data[at] & 0x1F in _BEGINNINGS
 
 
 def begins_picture(unit: bytes | memoryview) -> bool:

@@ -8,6 +8,7 @@ counts what it can't use; it never raises and never blocks.
 from collections.abc import Callable
 from typing import Protocol
 
+from device.media.nal import begins_access_unit
 from device.media.ring import Ring
 
 
@@ -38,16 +39,18 @@ class EncoderSink:
         packet: EncodedPacket | None = None,
         audio: bool = False,
     ) -> None:
-        """Take one encoded frame. `timestamp` is µs since the encoder's start. The bytes are copied before return."""
+        """Take one encoded frame. `timestamp` is µs since the encoder's start. The bytes are copied before return. What can't
+        be a picture counts as none: an encoder that gives nothing else is silent."""
         payload = frame if frame is not None else packet
-        if payload is None or timestamp is None:
+        data = b"" if payload is None else bytes(payload)
+        if not data or timestamp is None or not (audio or begins_access_unit(data)):
             self.unusable += 1
             return
         zero_us = self._first_timestamp_us()
         anew, self._zero_us = self._zero_us not in (None, zero_us), zero_us
         if audio:
-            self._ring.append_audio(bytes(payload), zero_us + timestamp, anew=anew)
+            self._ring.append_audio(data, zero_us + timestamp, anew=anew)
             return
         if anew:
             self._ring.restart_video()
-        self._ring.append_video(bytes(payload), zero_us + timestamp, keyframe)
+        self._ring.append_video(data, zero_us + timestamp, keyframe)
