@@ -11,6 +11,8 @@ from device.policy.inputs import ClockStepped, FaultChanged, Input, LevelChanged
 
 SILENT_CAMERA_US = 1_500_000
 SILENT_MICROPHONE_US = 3_000_000
+AHEAD_US = 500_000
+"""A picture that says it was captured so much later than now is wrongly dated, and those after it may come too early."""
 HUNG_CARD_US = 3_000_000
 """A recorder that has work and has not come round for so long waits for the card."""
 ACTIVATION_LIMIT_US = 3_000_000
@@ -18,7 +20,8 @@ ACTIVATION_LIMIT_US = 3_000_000
 UNSET = "none"
 """The source of a wall time that nothing bears out: nobody set it, and no clock chip agrees with it."""
 CLOCK_STEP_US = 500_000
-"""Wall time that moves so far against the boot clock has been set, not disciplined."""
+"""Wall time that has moved so far against the boot clock has been set, at once or little by little: what disciplines it
+moves both."""
 STORAGE_LOW_H = 1
 """In the middle of a shift; at its start the policy says how many hours there must be."""
 
@@ -92,7 +95,8 @@ class Watch:
         return learned
 
     def _look_at_parts(self, now_us: int) -> None:
-        self._set_fault("camera", camera_silent(self._ring, self._started_us, now_us), now_us)
+        ahead = (self._ring.newest_video_us or 0) > now_us + AHEAD_US
+        self._set_fault("camera", ahead or camera_silent(self._ring, self._started_us, now_us), now_us)
         held_up = self._recorder.busy and now_us - self._recorder.turned_us > HUNG_CARD_US
         self._set_fault("card", held_up, now_us)
         self._set_fault("overlay", self._no_text() != "", now_us)
@@ -101,12 +105,12 @@ class Watch:
             self._set_fault("microphone", silent, now_us)
 
     def _look_at_clock(self, now_us: int) -> None:
-        """A step of wall time is never silent (E8)."""
+        """A step of wall time is never silent (E8), nor many small ones: what was told last is what is compared with."""
         wall = self._clock.wall()
         offset_us = wall.utc_us - self._clock.now_us()
         step_us = offset_us - self._wall_minus_boot_us
-        self._wall_minus_boot_us = offset_us
         if abs(step_us) >= CLOCK_STEP_US:
+            self._wall_minus_boot_us = offset_us
             self._learned.append(ClockStepped(at_us=now_us, step_us=step_us))
         self._set_fault("clock", wall.source == UNSET, now_us)
 
