@@ -39,6 +39,7 @@ from hw_sim.disk import TwinDisk
 from hw_sim.hardware import TwinHardware
 from hw_sim.tpm import TwinTpm
 from hw_sim.virtual import VirtualDevice
+from tests import fault_table
 from tests.alteration_table import CLIP_HEAD, FILE_HEAD, expected_clips, expected_files
 from tests.alterations import CLASSES, expected, table
 from tests.benches import FIRST_PROFILE, make_bench, recordings
@@ -589,6 +590,7 @@ def made() -> dict[str, Callable[[], str]]:
         "cues": cue_table,
         "policy-keys": policy_keys,
         "configuration-keys": lambda: keys_page(_configuration_type(), CONFIGURATION),
+        "faults": fault_table.table,
         "alteration-classes": lambda: table(map(expected, CLASSES)),
         "alterations-of-exports": lambda: table(expected_files(), FILE_HEAD),
         "alterations-of-clips": lambda: table(expected_clips(), CLIP_HEAD),

@@ -13,8 +13,8 @@ STUCK_LOOK_US = 100_000
 
 
 class CardFaults:
-    """`refuses`: nothing can be written; `full`: it has no room, whatever it says; `stuck`: no sync comes back while it is
-    so; `sync_takes_us`: how long each takes; `next_takes_us`: the next one alone; `rots`: it keeps other bytes than it was
+    """`refuses`: nothing can be written; `full`: it has no room, whatever it says; `stuck_us`: no sync comes back
+    before it is mended, or so long has passed; `sync_takes_us`: how long each takes; `next_takes_us`: the next one alone; `rots`: it keeps other bytes than it was
     given, and says nothing. `let_pass`: lets so many µs pass, in real or virtual time."""
 
     def __init__(self, let_pass: Callable[[int], None]) -> None:
@@ -24,7 +24,7 @@ class CardFaults:
     def clear(self) -> None:
         self.refuses = False
         self.full = False
-        self.stuck = False
+        self.stuck_us = 0
         self.sync_takes_us = 0
         self.next_takes_us = 0
         self.rots = False
@@ -33,7 +33,8 @@ class CardFaults:
     def before(self, operation: Operation, path: str) -> None:
         """As `TwinDisk.before`."""
         if operation in FLUSHES:
-            while self.stuck:
+            while self.stuck_us > 0:
+                self.stuck_us -= STUCK_LOOK_US
                 self._let_pass(STUCK_LOOK_US)
             wait_us, self.next_takes_us = self.sync_takes_us + self.next_takes_us, 0
             if wait_us:

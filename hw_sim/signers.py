@@ -19,8 +19,8 @@ Signs = Literal["well", "not", "garbage", "with-another-key"]
 
 
 class SignerFaults:
-    """`takes_us`: how long each signature takes; `next_takes_us`: the next one alone; `stuck`: none comes back while it is
-    so. They are of every key that the daemon signs with."""
+    """`takes_us`: how long each signature takes; `next_takes_us`: the next one alone; `stuck_us`: none comes back before it is
+    mended, or so long has passed. They are of every key that the daemon signs with."""
 
     def __init__(self) -> None:
         self.clear()
@@ -29,7 +29,7 @@ class SignerFaults:
         self.signs: Signs = "well"
         self.takes_us = 0
         self.next_takes_us = 0
-        self.stuck = False
+        self.stuck_us = 0
 
 
 class TwinSigner:
@@ -48,7 +48,8 @@ class TwinSigner:
 
     def sign(self, message: bytes) -> bytes:
         faults = self._faults
-        while faults.stuck:
+        while faults.stuck_us > 0:
+            faults.stuck_us -= STUCK_LOOK_US
             self._let_pass(STUCK_LOOK_US)
         wait_us, faults.next_takes_us = faults.takes_us + faults.next_takes_us, 0
         if wait_us:

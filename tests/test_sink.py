@@ -1,5 +1,7 @@
 """Where encoders deliver: copied, timed on the boot clock, and told apart from one run of the encoder to the next."""
 
+import pytest
+
 from device.media.sink import EncoderSink
 from tests.clips import data_of, ring_of
 
@@ -51,3 +53,18 @@ def test_what_can_not_be_used_is_counted() -> None:
     sink.outputframe(None, True, 0)
     sink.outputframe(b"x", True, None)
     assert (sink.unusable, ring.newest_video_us) == (2, None)
+
+
+@pytest.mark.parametrize(
+    "spoilt",
+    [b"\x5c" * 400, b"\0\0\1", b"\0\0\0\1", b"\0\0\1\xe5", b"\0\0\1\x60", b"\0\0\1\x6a"],
+    ids=["random", "no unit", "no unit, long", "the forbidden bit", "type 0", "type 10"],
+)
+def test_what_can_not_be_a_picture_counts_as_none(spoilt: bytes) -> None:
+    """An encoder that gives nothing else is silent, and is told and started anew as that."""
+    ring, encoder = ring_of(), Encoder()
+    sink = EncoderSink(ring, encoder.first_timestamp_us)
+    sink.outputframe(spoilt, True, 0)
+    assert (sink.unusable, ring.newest_video_us, ring.next_video_number) == (1, None, 0)
+    sink.outputframe(b"\0\0\1\x65" + spoilt, True, 0)
+    assert (sink.unusable, ring.next_video_number) == (1, 1)

@@ -6,11 +6,12 @@ import pytest
 
 from device.media.frames import CaptureFlags
 from device.media.ring import Ring
-from device.policy.inputs import LevelChanged
+from device.policy.inputs import ClockStepped, FaultChanged, LevelChanged
 from device.watch import Watch
 from hw_sim.clock import VirtualClock
 from hw_sim.virtual import VirtualDevice
 from tests.benches import make_bench
+from tests.clips import data_of
 
 HOUR_BYTES = 8_000_000 // 8 * 3600
 
@@ -84,3 +85,27 @@ def test_a_silent_camera_is_a_fault_while_it_lasts(tmp_path: Path) -> None:
     device.run(2)
     assert "camera" not in device.daemon.control.state.faults
     device.stop()
+
+
+def test_a_clock_that_is_set_little_by_little_is_told(recorder: Recorder) -> None:
+    """E8: 0.2 s at a time is no step by itself; what has come together since it was last told is."""
+    clock = VirtualClock("boot-1")
+    ring = Ring(window_us=0, cap_bytes=1000, flags=CaptureFlags("street"), on_keyframe=lambda: None)
+    watch = Watch(clock, ring, recorder, has_microphone=False, recording_bps=8_000_000)
+    told: list[int] = []
+    for _ in range(6):
+        clock.wall_offset_us += 200_000
+        told += [came.step_us for came in watch.look(clock.now_us()) if isinstance(came, ClockStepped)]
+    assert told == [600_000, 600_000]
+
+
+def test_a_picture_dated_after_now_is_a_fault_until_now_has_come_there(recorder: Recorder) -> None:
+    clock = VirtualClock("boot-1")
+    ring = Ring(window_us=0, cap_bytes=1000, flags=CaptureFlags("street"), on_keyframe=lambda: None)
+    watch = Watch(clock, ring, recorder, has_microphone=False, recording_bps=8_000_000)
+    ring.append_video(data_of("I"), clock.now_us() + 2_000_000, True)
+    told: list[tuple[int, bool]] = []
+    for tenths in range(20):
+        at_us = clock.now_us() + tenths * 100_000
+        told += [(tenths, c.present) for c in watch.look(at_us) if isinstance(c, FaultChanged) and c.part == "camera"]
+    assert told == [(0, True), (15, False)]
