@@ -305,6 +305,7 @@ def wait_for_signal(signals: Iterable[signal.Signals], ended: Latch, poll_s: flo
     names = tuple(signals)
     while not ended.is_set():
         received = signal.sigtimedwait(names, poll_s)
-        if received is not None:
+        # After a stop and a continue that take longer than `poll_s`, CPython gives back what it never filled in.
+        if received is not None and received.si_signo in names:
             return signal.Signals(received.si_signo).name
     return ""

@@ -8,6 +8,7 @@ import argparse
 import sys
 import threading
 from collections.abc import Callable, Iterable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -58,11 +59,12 @@ def run_bench(
     if sys.stdin.isatty():
         print(f"{configuration.tables.device.id}: type help; Ctrl-C ends", file=sys.stderr)
     threading.Thread(target=_play, args=(hardware, sys.stdin), name="lines", daemon=True).start()
-    lines = BenchSocket(config.parent, lambda line: play(hardware, line))
-    try:
+    with ExitStack() as opened:
+        try:
+            opened.callback(BenchSocket(config.parent, lambda line: play(hardware, line)).close)
+        except OSError as failure:
+            print(f"bodycam-sim: no lines from other programs: {config.parent}: {failure.strerror}", file=sys.stderr)
         return run_daemon(config, hardware, trace)
-    finally:
-        lines.close()
 
 
 def run_bench_test(options: argparse.Namespace) -> int:

@@ -4,6 +4,7 @@ The bench makes it, never the device's daemon, for its own user alone (0600). Ea
 `hw_sim.lines.play` has to say of the line, empty when it is done.
 """
 
+import errno
 import os
 import socket
 import stat
@@ -20,11 +21,14 @@ ANSWER_LIMIT_S = 10
 
 
 class BenchSocket:
-    """`play` carries out a line; it is called on a thread that this starts, and that ends with the process."""
+    """`play` carries out a line; it is called on a thread that this starts, and that ends with the process. `OSError` where
+    the folder can't be written, or another bench answers there."""
 
     def __init__(self, folder: Path, play: Callable[[str], str]) -> None:
         self._path = folder / NAME
         self._play = play
+        if _answers(folder):
+            raise OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE))
         _remove(self._path)
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         os.fchmod(self._socket.fileno(), 0o600)  # what a socket's file is made with
@@ -66,10 +70,23 @@ def say(bench: Path, line: str) -> str:
             _in_folder(folder, connection.connect)
             connection.send(line.encode())
             return connection.recv(MAX_ANSWER_BYTES).decode("utf-8", "replace").strip()
+        except ConnectionResetError:
+            return ""  # it ended by what it was told
         except OSError as failure:
             raise UsageError(
                 f"--bench {bench}: the bench does not answer: {failure.strerror or failure}; start it again"
             ) from failure
+
+
+def _answers(folder: Path) -> bool:
+    """Whether a bench listens there; what one that was killed left does not."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as connection:
+        connection.settimeout(ANSWER_LIMIT_S)
+        try:
+            _in_folder(folder, connection.connect)
+        except (ConnectionRefusedError, FileNotFoundError):
+            return False
+        return True
 
 
 def _in_folder(folder: Path, do: Callable[[str], None]) -> None:

@@ -32,7 +32,7 @@ class ProcessFaults:
         beside, self._beside = self._beside, None
         if beside is not None:
             beside.kill()
-            beside.wait(timeout=5)
+            beside.communicate(timeout=5)
             os.kill(os.getpid(), signal.SIGCONT)
 
 
