@@ -21,7 +21,7 @@ ANSWER_LIMIT_S = 10
 
 
 class BenchSocket:
-    """`play` carries out a line; it is called on a thread that this starts, and that ends with the process. `OSError` where
+    """`play` carries out a line; it is called on a thread of this one's. `OSError` where
     the folder can't be written, or another bench answers there."""
 
     def __init__(self, folder: Path, play: Callable[[str], str]) -> None:
@@ -34,15 +34,22 @@ class BenchSocket:
         os.fchmod(self._socket.fileno(), 0o600)  # what a socket's file is made with
         _in_folder(folder, self._socket.bind)
         self._socket.listen()
-        threading.Thread(target=self._serve, name="bench socket", daemon=True).start()
+        self._thread = threading.Thread(target=self._serve, name="bench socket", daemon=True)
+        self._thread.start()
 
     def close(self) -> None:
-        """Nobody else can come."""
+        """Nobody else can come; who is being answered is answered."""
         _remove(self._path)
+        self._socket.shutdown(socket.SHUT_RDWR)
+        self._thread.join(ANSWER_LIMIT_S)
+        self._socket.close()
 
     def _serve(self) -> None:
         while True:
-            connection, _ = self._socket.accept()
+            try:
+                connection, _ = self._socket.accept()
+            except OSError:
+                return  # closed
             with connection:
                 connection.settimeout(ANSWER_LIMIT_S)
                 self._answer(connection)
