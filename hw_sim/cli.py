@@ -54,6 +54,21 @@ def _parser() -> argparse.ArgumentParser:
     daemon.add_argument(
         "--real-disk", action="store_true", help="the device's own disk: what is not synced outlives the process"
     )
+    run = commands.add_parser(
+        "run",
+        help="scenarios: the real daemon does what a text file tells, and what comes of it is checked, step by step",
+        epilog="example: bodycam-sim run accidental-stop --seed 7",
+    )
+    run.add_argument("scenarios", nargs="*", metavar="FILE", help="a scenario, or the name of one that is shipped")
+    run.add_argument("--all", action="store_true", help="every scenario that is shipped")
+    run.add_argument("--list", action="store_true", help="name those that are shipped, and what each shows")
+    run.add_argument("--speed", choices=("max", "real"), default="max", help="max: in virtual time (default)")
+    run.add_argument(
+        "--seed", type=int, choices=range(1 << 31), default=1, metavar="N", help="draws what is random (1)"
+    )
+    run.add_argument("--json", action="store_true", help="for programs")
+    run.add_argument("--out", type=Path, metavar="DIR", help="a new folder that keeps each scenario's bench")
+    run.set_defaults(run=_run)
     selftest = commands.add_parser(
         "selftest",
         help="the device's self-test on simulated hardware; typed lines press the buttons (press record, y, n, s)",
@@ -104,6 +119,12 @@ def _daemon(options: argparse.Namespace) -> int:
         trace_start=options.trace_start,
         real_disk=options.real_disk,
     )
+
+
+def _run(options: argparse.Namespace) -> int:
+    from hw_sim.scenario_report import run_scenarios
+
+    return run_scenarios(options)
 
 
 def _selftest(options: argparse.Namespace) -> int:

@@ -41,6 +41,7 @@ class TwinHardware:
     """`scene` makes the pictures (a flat one when not given); `make_camera` takes its place altogether. `wiring`: the
     daemon's own; `positions`: where its switches have been left, kept up to date. `drift_ppm`: the microphone's.
     `policy_file`: what is offered to the device as its policy. `let_pass`: lets so many µs pass in virtual time.
+    `seed` draws the bounce of contacts; `pin_class`: of the board's outputs.
 
     After the daemon is built, `the_camera`, `the_microphone`, `thumb` and `the_disk` are what a bench plays on.
     """
@@ -61,6 +62,8 @@ class TwinHardware:
         drift_ppm: int = 0,
         policy_file: Path | None = None,
         let_pass: Callable[[int], None] | None = None,
+        seed: int = 1,
+        pin_class: type[MockPWMPin] = MockPWMPin,
     ) -> None:
         self.clock = BentClock(clock)
         self.real_time = let_pass is None
@@ -74,9 +77,9 @@ class TwinHardware:
         self._make_signer = make_signer
         self._make_witness = make_witness
         self._drift_ppm = drift_ppm
-        self._factory = MockFactory(pin_class=MockPWMPin)
+        self._factory = MockFactory(pin_class=pin_class)
         self._wake = Wake()
-        self.thumb = Thumb(self._factory, wiring or Wiring(), clock, self._wake, positions=positions)
+        self.thumb = Thumb(self._factory, wiring or Wiring(), clock, self._wake, seed, positions)
         self.lamps = Lamps(self._factory, wiring or Wiring(), clock)
         self.troubles = Troubles(clock)
         self.signer_faults = SignerFaults()

@@ -9,6 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from gpiozero.pins.mock import MockPWMPin
+
 from device.clock import Crew, Part, Wake
 from device.config import read_configuration
 from device.daemon import Daemon
@@ -31,7 +33,7 @@ STOP_LIMIT_S = 30
 
 class VirtualDevice:
     """One device on a bench. `signer_ms`: how long each signature takes; only the part that signs waits for it.
-    `drift_ppm`: the microphone's."""
+    `drift_ppm`: the microphone's; `seed` draws the bounce of contacts; `pin_class`: of the outputs."""
 
     def __init__(
         self,
@@ -44,6 +46,8 @@ class VirtualDevice:
         signer_ms: int = 0,
         make_witness: Callable[[Witness], Witness] = lambda witness: witness,
         drift_ppm: int = 0,
+        seed: int = 1,
+        pin_class: type[MockPWMPin] = MockPWMPin,
     ) -> None:
         self.bench = bench
         self.clock = VirtualClock("boot-0")
@@ -55,6 +59,8 @@ class VirtualDevice:
         self._signer_us = signer_ms * 1000
         self._make_witness = make_witness
         self._drift_ppm = drift_ppm
+        self._seed = seed
+        self._pin_class = pin_class
         self._positions: dict[str, bool] = {}
         self.hardware: TwinHardware
         self.daemon: Daemon
@@ -82,6 +88,8 @@ class VirtualDevice:
             drift_ppm=self._drift_ppm,
             policy_file=configuration.at(configuration.tables.policy.bundle),
             let_pass=self._let_pass,
+            seed=self._seed,
+            pin_class=self._pin_class,
         )
         self.daemon = Daemon(configuration, self.hardware, Sight(configuration, self.hardware), Crew(self.clock))
         self._scheduler = Scheduler(self.clock, [*self.daemon.parts, *(extra or [])])
