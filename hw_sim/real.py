@@ -23,6 +23,7 @@ from hw_sim.hardware import AnyCamera, TwinHardware
 
 if TYPE_CHECKING:
     from device.evidence.envelope import Signer
+    from hw_sim.scenes import Scene
 
 SECOND_US = 1_000_000
 STOP_LIMIT_S = 30
@@ -53,6 +54,7 @@ class RealDevice:
         self,
         bench: Bench,
         *,
+        scene: "Callable[[Camera], Scene] | None",
         make_camera: Callable[[SteppedClock, Camera], AnyCamera] | None,
         make_disk: Callable[[Path], Disk],
         make_signer: "Callable[[Signer], Signer]",
@@ -63,6 +65,7 @@ class RealDevice:
         self.bench = bench
         self.clock = SteppedClock()
         self.boots = 0
+        self._scene = scene
         self._make_camera = make_camera
         self._make_disk = make_disk
         self._make_signer = make_signer
@@ -82,6 +85,7 @@ class RealDevice:
             self.clock,
             wiring=configuration.tables.wiring,
             positions=self._positions,
+            scene=self._scene,
             make_camera=None if make_camera is None else lambda settings: make_camera(self.clock, settings),
             make_disk=self._make_disk,
             make_signer=self._make_signer,

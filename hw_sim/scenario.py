@@ -43,13 +43,13 @@ class Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
 
 class BenchSettings(Table, frozen=True, kw_only=True):
     """`policy`: a shipped profile; `change`: keys of it with other values, such as `"pre_event.length_s" = 5`. `role`: of
-    the officer who wears it from the start ("": nobody). `picture`: a `clip` encoded beforehand, or `flat`, which is encoded
-    as it comes and can be covered. `door`: the category of that trigger. `jitter_ms`: how much later than written a hand may be."""
+    the officer who wears it from the start ("": nobody). `picture`: a `clip` encoded beforehand, or `drawn`, which is encoded
+    as it comes, and whose lens can be covered. `door`: the category of that trigger. `jitter_ms`: how much later than written a hand may be."""
 
     policy: Annotated[str, msgspec.Meta(max_length=64)] = "first"
     change: Annotated[dict[str, Any], msgspec.Meta(max_length=64)] = {}
     role: Annotated[str, msgspec.Meta(max_length=63)] = ""
-    picture: Literal["clip", "flat"] = "clip"
+    picture: Literal["clip", "drawn"] = "clip"
     microphone: bool = False
     width: Annotated[int, msgspec.Meta(ge=160, le=1920, multiple_of=2)] = 160
     height: Annotated[int, msgspec.Meta(ge=90, le=1088, multiple_of=2)] = 90
@@ -119,13 +119,16 @@ class Step(Table, frozen=True, kw_only=True):
 
 
 class RecordingWanted(Table, frozen=True, kw_only=True):
-    """One recording that is on the card in the end. `seconds` of video, give or take `within`; `missing`: frames that signed
+    """One recording that is on the card in the end. `seconds` from its first frame to its last, and `pre_event_s`, give or take
+    `within`; `frames` on the card; `missing`: frames that signed
     gaps account for, by cause, give or take `missing_within`: {}: none at all; `read`: with the demo agency's key; `sealed`: private facts of its first line."""
 
     verdict: str = ""
     trigger: str = ""
     seconds: Seconds | None = None
-    within: Seconds = 0.3
+    within: Seconds = 1.0
+    frames: Number | None = None
+    frames_within: Number = 0
     pre_event_s: Seconds | None = None
     pre_event_mode: str = ""
     missing: dict[str, Number] | None = None

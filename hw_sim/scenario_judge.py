@@ -119,9 +119,13 @@ def _in_order(wanted: tuple[Any, ...], seen: list[Any]) -> bool:
 
 
 def _has(seen: Any, wanted: Any) -> bool:
-    """Whether a fact is as wanted; of a table, the keys that are wanted."""
+    """Whether a fact is as wanted; of a table, the keys that are wanted; of a list,
+    each of its things."""
     if isinstance(wanted, dict):
         return isinstance(seen, dict) and all(key in seen and _has(seen[key], wanted[key]) for key in wanted)
+    if isinstance(wanted, list):
+        same = isinstance(seen, list | tuple) and len(seen) == len(wanted)
+        return same and all(_has(each, one) for each, one in zip(seen, wanted, strict=True))
     return bool(seen == wanted) and isinstance(seen, bool) == isinstance(wanted, bool)
 
 
@@ -134,6 +138,8 @@ def _said(facts: Facts) -> str:
 def _value(value: Any) -> str:
     if isinstance(value, dict):
         return ", ".join(f"{key} {_value(each)}" for key, each in value.items())
+    if isinstance(value, list):
+        return ", ".join(map(_value, value)) or "none"
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
@@ -156,46 +162,42 @@ def _state(wanted: StateWanted, left: Snapshot) -> list[Check]:
     if not left.on:
         return [Check("state", "the device is on", "it is off", good=False)]
     checks = [_equal("state", wanted.phase, left.phase)] if wanted.phase else []
-    for name in ("zone", "policy", "muted", "docked", "ready"):
-        if getattr(wanted, name) is not None:
-            checks.append(_equal(name, getattr(wanted, name), getattr(left, name)))
+    checks += _those_wanted(wanted, left, ("zone", "policy", "muted", "docked", "ready"))
     for name in ("faults", "warnings"):
-        if getattr(wanted, name) is not None:
-            checks.append(
-                _equal(
-                    name,
-                    ", ".join(sorted(getattr(wanted, name))) or "none",
-                    ", ".join(sorted(getattr(left, name))) or "none",
-                )
-            )
+        names = getattr(wanted, name)
+        checks += [] if names is None else [_equal(name, sorted(names), sorted(getattr(left, name)))]
     if wanted.held_s is not None:
         checks.append(_near("held before a press", wanted.held_s, left.held_s, HELD_WITHIN_S))
     return checks
+
+
+def _those_wanted(wanted: object, seen: object, names: tuple[str, ...]) -> list[Check]:
+    """A check for each of these that something is wanted of."""
+    pairs = [(name, getattr(wanted, name), getattr(seen, name)) for name in names]
+    return [_equal(name.replace("_", " "), value, has) for name, value, has in pairs if value not in (None, "")]
 
 
 # -- the end --------------------------------------------------------------------------------------------------------
 
 
 def _recording(wanted: RecordingWanted, verdict: RecordingVerdict, opening: Facts) -> list[Check]:
-    checks = [_equal("verdict", wanted.verdict, verdict.verdict)] if wanted.verdict else []
-    if wanted.trigger:
-        checks.append(_equal("trigger", wanted.trigger, verdict.trigger))
+    checks = _those_wanted(wanted, verdict, ("verdict", "trigger", "pre_event_mode"))
     if wanted.seconds is not None:
         checks.append(_near("video", wanted.seconds, verdict.seconds, wanted.within))
+    if wanted.frames is not None:
+        near = abs(wanted.frames - verdict.frames) <= wanted.frames_within
+        checks.append(Check("frames", f"{wanted.frames} ± {wanted.frames_within}", str(verdict.frames), near))
     if wanted.pre_event_s is not None:
         checks.append(_near("pre-event had", wanted.pre_event_s, verdict.pre_event_had_us / 1e6, wanted.within))
-    if wanted.pre_event_mode:
-        checks.append(_equal("pre-event", wanted.pre_event_mode, verdict.pre_event_mode))
     if wanted.missing is not None:
         checks.append(_missing(wanted, verdict))
-    if wanted.read:
-        checks.append(_equal("read", wanted.read, verdict.answers.read))
-    if wanted.sound is not None:
-        checks.append(_equal("sound", wanted.sound, verdict.packets > 0))
-    if wanted.continues is not None:
-        checks.append(_equal("continues another", wanted.continues, verdict.continues is not None))
-    if wanted.findings is not None:
-        checks.append(_equal("findings", wanted.findings, len(verdict.findings) + verdict.findings_beyond))
+    for what, value, seen in (
+        ("read", wanted.read or None, verdict.answers.read),
+        ("sound", wanted.sound, verdict.packets > 0),
+        ("continues another", wanted.continues, verdict.continues is not None),
+        ("findings", wanted.findings, len(verdict.findings) + verdict.findings_beyond),
+    ):
+        checks += [] if value is None else [_equal(what, value, seen)]
     if wanted.sealed:
         checks.append(
             Check("sealed", _value(wanted.sealed), _value(opening) or "nothing", _has(opening, wanted.sealed))
@@ -224,12 +226,11 @@ def _audit(wanted: AuditWanted, audited: Audit) -> list[Check]:
     checks = [_equal("audit: exit", wanted.exit, audited.exit_status)]
     if wanted.verdict:
         checks.append(_equal("audit", wanted.verdict, audited.verdict))
-    for name in ("device_faults", "policy_refusals", "wearer_inaction"):
-        if getattr(wanted, name) is not None:
-            checks.append(
-                _equal(f"audit: {name.replace('_', ' ')}", getattr(wanted, name), len(getattr(audited, name)))
-            )
-    return checks
+    lists = ("device_faults", "policy_refusals", "wearer_inaction")
+    counts = [(name, getattr(wanted, name), len(getattr(audited, name))) for name in lists]
+    return checks + [
+        _equal(f"audit: {name.replace('_', ' ')}", many, seen) for name, many, seen in counts if many is not None
+    ]
 
 
 def _equal(what: str, wanted: object, seen: object) -> Check:

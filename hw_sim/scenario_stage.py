@@ -14,7 +14,7 @@ from device.config import read_configuration
 from device.errors import UsageError
 from device.tables import Camera
 from hw_sim.agency import Agency, Bench, lay_out_bench
-from hw_sim.bench import signer_maker
+from hw_sim.bench import scene_maker, signer_maker
 from hw_sim.camera import PreEncodedCamera
 from hw_sim.clock import VirtualClock
 from hw_sim.disk import TwinDisk
@@ -25,7 +25,7 @@ from hw_sim.policies import profile
 from hw_sim.real import RealDevice
 from hw_sim.scenario import BenchSettings, Scenario, amount_us
 from hw_sim.scenario_outside import OFFICER, Outside
-from hw_sim.scenes import FlatScene
+from hw_sim.scenes import FlatScene, Scene
 from hw_sim.senses import Senses
 from hw_sim.virtual import VirtualDevice
 
@@ -86,6 +86,7 @@ class Stage:
         if real:
             return RealDevice(
                 self.bench,
+                scene=_scene(settings),
                 make_camera=_camera_maker(settings),
                 make_disk=make_disk,
                 make_signer=signer_maker(settings.signer_ms),
@@ -95,6 +96,7 @@ class Stage:
             )
         device = VirtualDevice(
             self.bench,
+            scene=_scene(settings),
             make_camera=_camera_maker(settings),
             make_disk=make_disk,
             signer_ms=settings.signer_ms,
@@ -228,8 +230,12 @@ def _sockets() -> set[str]:
     return {link for link in links if link.startswith("socket:")}
 
 
+def _scene(settings: BenchSettings) -> Callable[[Camera], Scene] | None:
+    return scene_maker(None, "drawn") if settings.picture == "drawn" else None
+
+
 def _camera_maker(settings: BenchSettings) -> Callable[[Clock, Camera], AnyCamera] | None:
-    if settings.picture == "flat":
+    if settings.picture != "clip":
         return None
 
     def make(clock: Clock, camera: Camera) -> AnyCamera:
