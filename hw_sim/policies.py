@@ -32,13 +32,12 @@ def profile(name: str, changes: dict[str, Any], version: int = 1) -> bytes:
 
 def _put(content: dict[str, Any], key: str, value: Any) -> None:
     *tables, last = key.split(".")
+    table: Any = content
     for name in tables:
-        content = content.get(name, {})
-        if not isinstance(content, dict):
-            break
-    if not isinstance(content, dict) or last not in content:
+        table = table.get(name) if isinstance(table, dict) else None
+    if not isinstance(table, dict) or last not in table:
         raise UsageError(f"change of {key}: the policy has no such key; bodycam policy show NAME lists them")
-    content[last] = value
+    table[last] = value
 
 
 def _toml(content: dict[str, Any]) -> bytes:

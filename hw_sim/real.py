@@ -84,6 +84,7 @@ class RealDevice:
         self.hardware = TwinHardware(
             self.clock,
             wiring=configuration.tables.wiring,
+            policy_file=configuration.at(configuration.tables.policy.bundle),
             positions=self._positions,
             scene=self._scene,
             make_camera=None if make_camera is None else lambda settings: make_camera(self.clock, settings),

@@ -12,8 +12,9 @@ from device.errors import UsageError
 from device.service.status import read_status
 from hw_sim.scenario import Scenario, Step
 from hw_sim.scenario_judge import Check, Snapshot, Span, judge_end, judge_step
-from hw_sim.scenario_seen import read_card
+from hw_sim.scenario_seen import Judged, read_card
 from hw_sim.scenario_stage import Stage
+from hw_sim.senses import Edge
 
 Telling = Callable[[str], None]
 
@@ -46,40 +47,65 @@ class Report(msgspec.Struct, frozen=True):
         return [check for checks in every for check in checks]
 
 
+class Played(msgspec.Struct, frozen=True):
+    """What came of a scenario: when each step was, what was seen, felt and heard, and what is on the card."""
+
+    seed: int
+    spans: tuple[Span, ...]
+    edges: dict[str, list[Edge]]
+    judged: Judged
+    sockets: int
+    bench: str
+
+
 def run_scenario(
     scenario: Scenario, seed: int, root: Path | None = None, *, real: bool = False, tell: Telling = lambda _: None
 ) -> Report:
-    """`root`: a new folder for the bench, else it is removed again. `tell` hears of each step as it is played.
-    `UsageError` for a line that there is not, or that can't be done then."""
+    """Play it and judge it; see `play_scenario`."""
     watch = BootClock()
     began_us = watch.now_us()
+    played = play_scenario(scenario, seed, root, real=real, tell=tell)
+    report = judge_scenario(scenario, played)
+    return msgspec.structs.replace(report, took_s=round((watch.now_us() - began_us) / 1e6, 2))
+
+
+def play_scenario(
+    scenario: Scenario, seed: int, root: Path | None = None, *, real: bool = False, tell: Telling = lambda _: None
+) -> Played:
+    """`root`: a new folder for the bench, else it is removed again. `tell` hears of each step as it is played.
+    `UsageError` for a line that there is not, or that can't be done then."""
     with ExitStack() as opened:
         where = root or Path(opened.enter_context(tempfile.TemporaryDirectory(prefix="bodycam-scenario-"))) / "bench"
         stage = _staged(scenario, where, seed, real=real)
         spans = _play(scenario, stage, tell)
-        judged = read_card(stage.bench)
+        return Played(seed, tuple(spans), stage.senses.edges, read_card(stage.bench), stage.sockets, str(root or ""))
+
+
+def judge_scenario(scenario: Scenario, played: Played) -> Report:
+    """What was played, held against what the scenario expects."""
+    document, spans = scenario.document, played.spans
     begins_us = spans[0].from_us - scenario.starts_us[0]
     steps = tuple(
         StepReport(
             at_s=round((span.from_us - begins_us) / 1e6, 3),
             do=step.lines,
-            checks=tuple(judge_step(step, span, stage.senses.edges, judged)),
+            checks=tuple(judge_step(step, span, played.edges, played.judged)),
         )
-        for step, span in zip(scenario.document.step, spans, strict=True)
+        for step, span in zip(document.step, spans, strict=True)
     )
-    *recordings, card = map(tuple, judge_end(scenario.document, judged, stage.sockets))
+    *recordings, card = map(tuple, judge_end(document, played.judged, played.sockets))
     every = [*(step.checks for step in steps), *recordings, card]
     return Report(
         name=scenario.name,
-        title=scenario.document.title,
-        shows=scenario.document.shows,
-        seed=seed,
+        title=document.title,
+        shows=document.shows,
+        seed=played.seed,
         good=all(check.good for checks in every for check in checks),
         steps=steps,
         recordings=tuple(recordings),
         card=card,
-        took_s=round((watch.now_us() - began_us) / 1e6, 2),
-        bench=str(root or ""),
+        took_s=0.0,
+        bench=played.bench,
     )
 
 

@@ -19,6 +19,7 @@ from hw_sim.camera import PreEncodedCamera
 from hw_sim.clock import VirtualClock
 from hw_sim.disk import TwinDisk
 from hw_sim.encoders import EncodedFrame, encode_clip
+from hw_sim.faults import CLEAR, FAULTS, PARTS
 from hw_sim.hardware import AnyCamera, TwinHardware
 from hw_sim.lines import HELP, play
 from hw_sim.policies import profile
@@ -109,16 +110,17 @@ class Stage:
 
     def check_lines(self) -> None:
         """`UsageError` for a line that there is not: each is tried on the parts of a bench that is never switched on."""
-        hardware = TwinHardware(VirtualClock("never"), wiring=read_configuration(self.bench.config).tables.wiring)
+        tables = read_configuration(self.bench.config).tables
+        hardware = TwinHardware(VirtualClock("never"), wiring=tables.wiring)
         hardware.disk(self.bench.card)
-        hardware.camera(Camera(width=160, height=90), None)
-        hardware.microphone(read_configuration(self.bench.config).tables.microphone)
+        hardware.camera(tables.camera, None)
+        if self.settings.microphone:
+            hardware.microphone(tables.microphone)
         for n, step in enumerate(self.scenario.document.step):
             for line in step.lines:
-                said = "" if _SHAPES.fullmatch(line) else play(hardware, line) or ("" if line.strip() else HELP)
+                said = _why_not(hardware, line)
                 if said:
-                    wanted = f"must be one of these\n{HELP}\n{VERBS}" if said == HELP else said
-                    raise UsageError(f"{self.scenario.path}: step[{n}].do is {line!r}: {wanted}")
+                    raise UsageError(f"{self.scenario.path}: step[{n}].do is {line!r}: {said}")
 
     # -- power and time ---------------------------------------------------------------------------------------------
 
@@ -228,6 +230,31 @@ def _sockets() -> set[str]:
         with suppress(FileNotFoundError):  # the descriptor of this very listing
             links.append(str(link.readlink()))
     return {link for link in links if link.startswith("socket:")}
+
+
+def _why_not(hardware: TwinHardware, line: str) -> str:
+    """Why there is no such line; "" when there is. A fault is only looked up: some are of files, or of this process."""
+    words = line.split()
+    if _SHAPES.fullmatch(line):
+        return ""
+    if words[:1] == ["fault"]:
+        return _why_no_fault(words[1:])
+    said = play(hardware, line) if words else HELP
+    return f"must be one of these\n{HELP}\n{VERBS}" if said == HELP else said
+
+
+def _why_no_fault(words: list[str]) -> str:
+    if words[:1] == ["process"]:
+        return "a scenario is played in this process; say cut power, stop or boot"
+    known = {(part, CLEAR): False for part in PARTS}
+    known |= {(fault.part, fault.word): bool(fault.argument) for fault in FAULTS}
+    takes_number = known.get((words[0], words[1])) if len(words) > 1 else None
+    if takes_number is None:
+        return "there is no such fault; bodycam-sim fault --list names them"
+    numbers = words[2:]
+    if numbers and not (takes_number and len(numbers) == 1 and numbers[0].isdecimal()):
+        return "fault PART WORD, and a number where that fault takes one; bodycam-sim fault --list"
+    return ""
 
 
 def _scene(settings: BenchSettings) -> Callable[[Camera], Scene] | None:
