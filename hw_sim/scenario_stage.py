@@ -19,7 +19,7 @@ from hw_sim.camera import PreEncodedCamera
 from hw_sim.clock import VirtualClock
 from hw_sim.disk import TwinDisk
 from hw_sim.encoders import EncodedFrame, encode_clip
-from hw_sim.faults import CLEAR, FAULTS, PARTS
+from hw_sim.faults import FAULTS, PARTS
 from hw_sim.hardware import AnyCamera, TwinHardware
 from hw_sim.lines import HELP, play
 from hw_sim.policies import profile
@@ -246,7 +246,7 @@ def _why_not(hardware: TwinHardware, line: str) -> str:
 def _why_no_fault(words: list[str]) -> str:
     if words[:1] == ["process"]:
         return "a scenario is played in this process; say cut power, stop or boot"
-    known = {(part, CLEAR): False for part in PARTS}
+    known = {(part, "clear"): False for part in PARTS}
     known |= {(fault.part, fault.word): bool(fault.argument) for fault in FAULTS}
     takes_number = known.get((words[0], words[1])) if len(words) > 1 else None
     if takes_number is None:
