@@ -22,9 +22,11 @@ def profile(name: str, changes: dict[str, Any], version: int = 1) -> bytes:
     content["version"] = version
     for key, value in changes.items():
         _put(content, key, value)
-    document = _toml(content)
     try:
+        document = _toml(content)
         parse_policy(document)
+    except TypeError as failure:
+        raise UsageError("change: a value is a text, a number, true or false, or a list or table of them") from failure
     except DocumentError as failure:
         raise UsageError(f"policy {name} as it was changed: {failure}") from failure
     return document

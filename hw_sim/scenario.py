@@ -48,13 +48,13 @@ class BenchSettings(Table, frozen=True, kw_only=True):
 
     policy: Annotated[str, msgspec.Meta(max_length=64)] = "first"
     change: Annotated[dict[str, Any], msgspec.Meta(max_length=64)] = {}
-    role: Annotated[str, msgspec.Meta(max_length=63)] = ""
+    role: inputs.PrivateWord = ""
     picture: Literal["clip", "drawn"] = "clip"
     microphone: bool = False
     width: Annotated[int, msgspec.Meta(ge=160, le=1920, multiple_of=2)] = 160
     height: Annotated[int, msgspec.Meta(ge=90, le=1088, multiple_of=2)] = 90
     rate_hz: Annotated[int, msgspec.Meta(ge=5, le=60)] = 30
-    door: Annotated[str, msgspec.Meta(max_length=63)] = "officer-discretion"
+    door: inputs.Word = "officer-discretion"
     bitrate_bps: Annotated[int, msgspec.Meta(ge=50_000, le=25_000_000)] = 150_000
     ring_mib: Annotated[int, msgspec.Meta(ge=1, le=1024)] = 4
     card_mib: Annotated[int, msgspec.Meta(ge=16, le=1_048_576)] = 32_768

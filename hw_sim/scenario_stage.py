@@ -12,6 +12,7 @@ from pathlib import Path
 from device.clock import Clock
 from device.config import read_configuration
 from device.errors import UsageError
+from device.policy.model import parse_policy
 from device.tables import Camera
 from hw_sim.agency import Agency, Bench, lay_out_bench
 from hw_sim.bench import scene_maker, signer_maker
@@ -66,7 +67,7 @@ class Stage:
         self._outside = Outside(agency, self.bench, DEVICE)
         if settings.role:
             self._outside.assign(OFFICER, settings.role)
-        _set_door(self.bench, settings.door)
+        _set_door(self.bench, settings.door, policy)
         self.on = False
         self.sockets = 0
         self._sockets_before = _sockets()
@@ -216,7 +217,10 @@ class Stage:
         return play(self.device.hardware, line)
 
 
-def _set_door(bench: Bench, category: str) -> None:
+def _set_door(bench: Bench, category: str, policy: bytes) -> None:
+    categories = parse_policy(policy).categories
+    if category not in categories:
+        raise UsageError(f"door is {category!r}: must be a category of the policy's: {', '.join(categories)}")
     text = bench.config.read_text("utf-8")
     named = 'category = "officer-discretion"'
     assert text.count(named) == 1, "the bench's door"
