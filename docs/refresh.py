@@ -37,6 +37,7 @@ from hw_sim.agency import Agency, Bench
 from hw_sim.clock import VirtualClock, VirtualTime
 from hw_sim.disk import TwinDisk
 from hw_sim.hardware import TwinHardware
+from hw_sim.scenario import find, read_scenario, shipped
 from hw_sim.tpm import TwinTpm
 from hw_sim.virtual import VirtualDevice
 from tests import fault_table
@@ -576,6 +577,19 @@ def _printed(kind: str, payload: dict[str, Any]) -> str:
     return json.dumps(payload, indent=2, ensure_ascii=False) + "\n"
 
 
+# -- scenarios ------------------------------------------------------------------------------------------------------
+
+
+def scenario_table() -> str:
+    """The library: name, what it shows, and of which failure or requirement."""
+    lines = ["| scenario | what it shows | of |", "|---|---|---|"]
+    for name in shipped():
+        document = read_scenario(find(name)).document
+        file = f"[{name}](../hw_sim/scenarios/{name}.toml)"
+        lines.append(f"| {file} | {document.title} | {', '.join(document.shows)} |")
+    return "\n".join(lines) + "\n"
+
+
 # -- the pages ------------------------------------------------------------------------------------------------------
 
 
@@ -592,6 +606,7 @@ def made() -> dict[str, Callable[[], str]]:
         "configuration-keys": lambda: keys_page(_configuration_type(), CONFIGURATION),
         "faults": fault_table.table,
         "alteration-classes": lambda: table(map(expected, CLASSES)),
+        "scenarios": scenario_table,
         "alterations-of-exports": lambda: table(expected_files(), FILE_HEAD),
         "alterations-of-clips": lambda: table(expected_clips(), CLIP_HEAD),
     }
