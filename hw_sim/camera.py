@@ -268,6 +268,7 @@ class TwinCamera(_Camera):
         behaviour: Behaviour,
         profile: Profile = "baseline",
         stamp: Stamp | None = None,
+        on_picture: "Callable[[Picture], None] | None" = None,
     ) -> None:
         super().__init__(clock, Load(rate_hz, bitrate_bps), behaviour)
         self.width = width
@@ -278,6 +279,7 @@ class TwinCamera(_Camera):
         self._profile: Profile = profile
         self._scene = scene
         self._stamp = stamp
+        self._on_picture = on_picture
 
     def restart(self, *, width: int | None = None, height: int | None = None, profile: Profile | None = None) -> None:
         """End the run and begin another, as it was or with changed parameter sets, for the same sink."""
@@ -322,6 +324,8 @@ class TwinCamera(_Camera):
             self._sample = Sample(*shrunk(luma, self.width, self.width, self.height), at_us=at_us)
         if self._stamp is not None:
             self._stamp.burn(luma, self.width, at_us)
+        if self._on_picture is not None:
+            self._on_picture(picture)
         return picture
 
 

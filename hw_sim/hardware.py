@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from device.evidence.disk import Disk
     from device.evidence.envelope import Signer
     from hw_sim.microphone import TwinMicrophone
+    from hw_sim.pattern import Picture
     from hw_sim.scenes import LensScene, Scene
 
 Behaviour = Literal["v4l2", "libav"]
@@ -42,6 +43,7 @@ class TwinHardware:
     daemon's own; `positions`: where its switches have been left, kept up to date. `drift_ppm`: the microphone's.
     `policy_file`: what is offered to the device as its policy. `let_pass`: lets so many µs pass in virtual time.
     `seed` draws the bounce of contacts; `pin_class`: of the board's outputs.
+    `on_picture` is given each picture as it goes into the encoder, on the camera's thread.
 
     After the daemon is built, `the_camera`, `the_microphone`, `thumb` and `the_disk` are what a bench plays on.
     """
@@ -64,6 +66,7 @@ class TwinHardware:
         let_pass: Callable[[int], None] | None = None,
         seed: int = 1,
         pin_class: type[MockPWMPin] = MockPWMPin,
+        on_picture: "Callable[[Picture], None] | None" = None,
     ) -> None:
         self.clock = BentClock(clock)
         self.real_time = let_pass is None
@@ -78,6 +81,7 @@ class TwinHardware:
         self._make_witness = make_witness
         self._drift_ppm = drift_ppm
         self._factory = MockFactory(pin_class=pin_class)
+        self._on_picture = on_picture
         self._wake = Wake()
         self.thumb = Thumb(self._factory, wiring or Wiring(), clock, self._wake, seed, positions)
         self.lamps = Lamps(self._factory, wiring or Wiring(), clock)
@@ -109,6 +113,7 @@ class TwinHardware:
             scene=self.the_lens,
             behaviour=self._behaviour,
             stamp=stamp,
+            on_picture=self._on_picture,
         )
         return self.the_camera
 
