@@ -90,8 +90,25 @@ def _parser() -> argparse.ArgumentParser:
     fault.add_argument("words", nargs="*", metavar="WORD", help="PART WORD [ARGUMENT], or PART clear")
     fault.set_defaults(run=_fault)
 
+    panel = commands.add_parser(
+        "panel",
+        help="a page on localhost with the device drawn on it: buttons to press, the scene, the journal, the recordings",
+        epilog="example: bodycam-sim panel --out demo/panel",
+    )
+    panel.add_argument(
+        "--out",
+        type=Path,
+        default=Path("demo/panel"),
+        metavar="DIR",
+        help="a bench, or a new folder (default: demo/panel)",
+    )
+    panel.add_argument("--port", type=int, default=0, metavar="PORT", help="0: any that is free")
+    panel.add_argument("--no-browser", action="store_true", help="only print the address")
+    panel.set_defaults(run=_panel)
+
+    for parser_of_scene in (demo, daemon, panel):
+        parser_of_scene.add_argument("--video", type=Path, metavar="FILE", help="a video as the scene, looped")
     for parser_of_hardware in (demo, daemon):
-        parser_of_hardware.add_argument("--video", type=Path, metavar="FILE", help="a video as the scene, looped")
         parser_of_hardware.add_argument(
             "--behaviour", choices=("v4l2", "libav"), default="v4l2", help="which of picamera2's encoders to act like"
         )
@@ -125,6 +142,13 @@ def _run(options: argparse.Namespace) -> int:
     from hw_sim.scenario_report import run_scenarios
 
     return run_scenarios(options)
+
+
+def _panel(options: argparse.Namespace) -> int:
+    hold_signals(STOP_SIGNALS)
+    from hw_sim.panel.run import Asked, run_panel
+
+    return run_panel(Asked(options.out, options.port, options.video, not options.no_browser))
 
 
 def _selftest(options: argparse.Namespace) -> int:
