@@ -1,6 +1,6 @@
 """What a page may ask of the panel, and how much of it at once. Strict: whatever is not one of these is refused.
 
-What is done to the bench is said in its own lines of text (`hw_sim.bench.play`); only what no line says has a message of
+What is done to the bench is said in its own lines of text (`hw_sim.lines.play`); only what no line says has a message of
 its own. No I/O.
 """
 

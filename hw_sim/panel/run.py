@@ -11,6 +11,7 @@ import sys
 import webbrowser
 from importlib.resources import files
 from pathlib import Path
+from types import ModuleType
 
 import msgspec
 
@@ -21,13 +22,15 @@ from device.start import run_daemon
 from device.terminal import safe
 from hw_sim.agency import Agency, lay_out_bench
 from hw_sim.agency import Bench as Files
-from hw_sim.bench import play, scene_maker
+from hw_sim.bench import scene_maker
 from hw_sim.hardware import TwinHardware
+from hw_sim.lines import play
+from hw_sim.panel.manager import Manager
 
 DEVICE = "BC-PANEL-1"
-CAMERA = {"width": 960, "height": 540, "rate_hz": 25, "bitrate_bps": 2_000_000}
+CAMERA = {"width": 640, "height": 360, "rate_hz": 15, "bitrate_bps": 1_000_000}
 """What two cores that also run a browser can draw and encode."""
-RING = {"cap_mib": 16}
+RING = {"cap_mib": 8}
 HANDED_ON = "BODYCAM_PANEL"
 """The variable by which one process hands on to the next what the page knows it by."""
 MOST_PORT = 65_535
@@ -67,7 +70,9 @@ def run_panel(asked: Asked) -> int:
     try:
         listening = server_module.listener(handed.port if handed else asked.port)
     except OSError as failure:
-        raise UsageError(f"--port {asked.port}: {failure.strerror}; give another, or 0 for any that is free") from failure
+        raise UsageError(
+            f"--port {asked.port}: {failure.strerror}; give another, or 0 for any that is free"
+        ) from failure
     now = handed or Handed(secrets.token_urlsafe(24), listening.getsockname()[1])
     bench.status_file.unlink(missing_ok=True)  # one that a power cut left behind
 
@@ -100,18 +105,19 @@ def run_panel(asked: Asked) -> int:
         listening,
         now.token,
     )
+    manager = Manager()
     server.start()
     if handed is None:
         _say(bench, f"http://127.0.0.1:{now.port}/?token={now.token}", browser=asked.browser)
     status = run_daemon(bench.config, hardware)
-    if status == 1 and now.starts < MOST_STARTS:
+    if status == 1 and not manager.stopping.is_set() and now.starts < MOST_STARTS:
         print("bodycam-sim: the daemon failed and is started again, as systemd would", file=sys.stderr, flush=True)
         _begin_again(msgspec.structs.replace(now, starts=now.starts + 1))
     server.stop()
     return status
 
 
-def _server_module():  # type: ignore[no-untyped-def]
+def _server_module() -> ModuleType:
     try:
         from hw_sim.panel import server
     except ModuleNotFoundError as failure:
@@ -140,7 +146,9 @@ def _say(bench: Files, address: str, *, browser: bool) -> None:
         page = bench.root / "panel.html"
         page.unlink(missing_ok=True)
         page.touch(mode=0o600)
-        page.write_text(f'<!doctype html><meta http-equiv="refresh" content="0;url={address}"><title>panel</title>', "utf-8")
+        page.write_text(
+            f'<!doctype html><meta http-equiv="refresh" content="0;url={address}"><title>panel</title>', "utf-8"
+        )
         webbrowser.open(page.resolve().as_uri())
 
 
@@ -152,4 +160,4 @@ def _handed_on() -> Handed | None:
 def _begin_again(handed: Handed) -> None:
     """Another process in the place of this one; it does not come back."""
     environment = {**os.environ, HANDED_ON: msgspec.json.encode(handed).decode()}
-    os.execve(sys.executable, [sys.executable, "-m", "hw_sim.cli", *sys.argv[1:]], environment)
+    os.execve(sys.executable, [sys.executable, "-m", "hw_sim.cli", *sys.argv[1:]], environment)  # noqa: S606 - this very program

@@ -18,7 +18,9 @@ from device.service.status import Status, read_status
 from device.tables import OutputLine, Wiring
 from hw_sim.agency import Bench
 from hw_sim.disk import TwinDisk
+from hw_sim.faults import FAULTS
 from hw_sim.hardware import TwinHardware
+from hw_sim.lines import VERBS
 
 MAX_BUNDLE_BYTES = 1 << 20
 
@@ -33,7 +35,8 @@ class Felt(msgspec.Struct, frozen=True, tag="felt", tag_field="kind"):
 
 
 class Now(msgspec.Struct, frozen=True, tag="now", tag_field="kind"):
-    """The state, half a second old at the most; `on` false: no daemon has said anything yet. `switches`: what is closed."""
+    """The state, half a second old at the most; `on` false: no daemon has said anything yet. `switches`: what is closed;
+    `troubles`: the fault of each part that is broken."""
 
     on: bool
     state: str
@@ -46,6 +49,7 @@ class Now(msgspec.Struct, frozen=True, tag="now", tag_field="kind"):
     refused_frames: int
     boot_us: int
     switches: tuple[str, ...]
+    troubles: dict[str, str]
     temperature_c: float | None
     battery_percent: int | None
     under_voltage: bool
@@ -59,16 +63,12 @@ class Trigger(msgspec.Struct, frozen=True):
 
 
 class FaultWord(msgspec.Struct, frozen=True):
-    """`line`: what is said to the bench for it."""
+    """What may be wrong with a part, and what the twin then does. `argument`: the unit of a number that may follow."""
 
-    word: str
-    line: str
-    said: str = ""
-
-
-class FaultyPart(msgspec.Struct, frozen=True):
     part: str
-    words: tuple[FaultWord, ...]
+    word: str
+    does: str
+    argument: str
 
 
 class Hello(msgspec.Struct, frozen=True, tag="hello", tag_field="kind"):
@@ -81,7 +81,8 @@ class Hello(msgspec.Struct, frozen=True, tag="hello", tag_field="kind"):
     zones: tuple[str, ...]
     triggers: tuple[Trigger, ...]
     switches: tuple[str, ...]
-    faults: tuple[FaultyPart, ...]
+    faults: tuple[FaultWord, ...]
+    lines: tuple[str, ...]
     pre_event_us: int
     ring_cap_bytes: int
     picture: str
@@ -124,6 +125,7 @@ class Seen:
             refused_frames=status.refused_frames if status else 0,
             boot_us=self._hardware.clock.now_us(),
             switches=tuple(sorted(name for name, closed in dict(self._positions).items() if closed)),
+            troubles=dict(self._hardware.troubles.present),
             temperature_c=None if sensors.temperature is None else sensors.temperature / 1000,
             battery_percent=None if sensors.gauge is None else sensors.gauge.percent,
             under_voltage=bool(sensors.voltage_is_low),
@@ -144,7 +146,8 @@ class Seen:
             zones=tuple(wiring.switches.zones),
             triggers=tuple(Trigger(name, trigger.category) for name, trigger in wiring.triggers.items()),
             switches=tuple(name for name in ("sleep", "dock") if thumb.has(name)),
-            faults=_faults(),
+            faults=tuple(FaultWord(fault.part, fault.word, fault.does, fault.argument) for fault in FAULTS),
+            lines=tuple(verb.usage for verb in VERBS),
             pre_event_us=policy.pre_event.length_s * 1_000_000 if policy else 0,
             ring_cap_bytes=self._configuration.ring_cap_bytes,
             picture=f"{tables.camera.width}x{tables.camera.height} at {tables.camera.rate_hz} Hz",
@@ -176,21 +179,3 @@ class Seen:
             return read_bundle(data, load_anchors(self._bench.anchor), None).policy if data else None
         except (EvidenceError, UsageError):
             return None
-
-
-_LINES = {
-    "camera": ("stall", "resume", "die", "fail 3", "hang"),
-    "lens": ("lens covered", "lens dark", "lens blurred", "lens frozen", "lens clear"),
-    "microphone": ("unplug", "replug"),
-    "record button": ("stick record", "unstick record", "chatter record 2000 100"),
-    "function button": ("stick function", "unstick function", "chatter function 2000 100"),
-    "battery": ("battery good", "battery low", "battery critical", "battery 90%", "battery none"),
-    "heat": ("heat 45", "heat 72", "heat 80", "heat 90", "heat none"),
-    "power supply": ("undervoltage on", "undervoltage off"),
-    "memory": ("memory 200", "memory 20"),
-    "card": ("card good", "card worn", "card erring", "card read-only"),
-}
-
-
-def _faults() -> tuple[FaultyPart, ...]:
-    return tuple(FaultyPart(part, tuple(FaultWord(line, line) for line in lines)) for part, lines in _LINES.items())

@@ -61,7 +61,7 @@ class Timeline:
         self._marks: list[Mark] = []
         self._frames = self._segments = self._bytes = 0
 
-    def take(self, record: AnyRecord) -> None:  # noqa: C901 - one branch a record
+    def take(self, record: AnyRecord) -> None:  # noqa: C901, PLR0912 - one branch a record
         match record:
             case records.RecordingOpened():
                 self._opened = record
@@ -134,7 +134,12 @@ class Timeline:
         else:
             return
         last = self._stages[-1] if self._stages else None
-        if last is not None and last.what == segment.stage and last.to_us is not None and from_us - last.to_us < JOINED_US:
+        if (
+            last is not None
+            and last.what == segment.stage
+            and last.to_us is not None
+            and from_us - last.to_us < JOINED_US
+        ):
             last.to_us = to_us
         else:
             self._stages.append(Stretch(segment.stage, from_us, to_us))

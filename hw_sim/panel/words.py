@@ -7,7 +7,7 @@ from device.evidence import records
 from device.evidence.records import JournalRecord
 from device.evidence.steps import whole_step
 from device.evidence.verdicts import printable
-from device.policy.inputs import Edge
+from device.policy.inputs import Edge, PreEventHad
 
 MOST_CHARACTERS = 240
 _HEADER = set(records.Record.__struct_fields__)
@@ -49,6 +49,8 @@ def _thing(said: msgspec.Struct) -> str:
     """An input or a decision: what it is, and what it says beside its time and clause."""
     if isinstance(said, Edge):
         return f"{said.button} {'down' if said.pressed else 'up'}"
+    if isinstance(said, PreEventHad):
+        return f"pre-event of {said.had_us / 1e6:.1f} s"
     return " ".join(filter(None, (_kind(said), _fields(said))))
 
 

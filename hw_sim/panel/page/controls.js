@@ -1,10 +1,13 @@
-// Zone, triggers, switches, faults: each says a line of the bench's.
+// Zone, triggers, switches, lens, faults: each says a line of the bench's.
 
 import { $, el } from "./dom.js";
 
+const LENS = ["clear", "covered", "dark", "blurred", "frozen"];
+
 export class Controls {
   #ask;
-  #initial = "";
+  #faults = [];
+  #troubles = "";
 
   constructor(ask) {
     this.#ask = ask;
@@ -14,25 +17,41 @@ export class Controls {
       if (line) this.#say(line);
       $("line").select();
     });
+    $("faults").addEventListener("submit", (event) => {
+      event.preventDefault();
+      this.#say(`fault ${$("part").value} ${$("word").value}`);
+    });
+    $("part").addEventListener("change", () => this.#words());
+    $("word").addEventListener("change", () => this.#does());
+    this.#fill("lens", LENS.map((looks) => this.#button(looks, `lens ${looks}`)));
   }
 
   hello(what) {
-    this.#initial = what.initial_zone;
+    const initial = { "data-zone": "", title: "no line of the zone switch is closed" };
     this.#fill("zones", [
-      this.#button(`${what.initial_zone}`, "zone initial", { "data-zone": "", title: "no line of the zone switch is closed" }),
+      this.#button(what.initial_zone || "none", "zone initial", initial),
       ...what.zones.map((zone) => this.#button(zone, `zone ${zone}`, { "data-zone": zone })),
     ]);
     this.#fill("triggers", what.triggers.map(({ name, category }) => this.#button(name, `trigger ${name}`, { title: category })));
     this.#fill("switches", what.switches.map((name) => this.#toggle(name)));
-    this.#fill("faults", what.faults.map((part) => this.#part(part)));
+    this.#faults = what.faults;
+    const parts = [...new Set(what.faults.map(({ part }) => part))];
+    $("part").replaceChildren(...parts.map((part) => el("option", {}, part)));
+    $("lines-known").replaceChildren(...what.lines.map((line) => el("option", { value: line })));
+    this.#words();
   }
 
-  now({ switches }) {
+  now({ switches, troubles }) {
     const zone = switches.find((name) => name.startsWith("zone-"))?.slice("zone-".length) ?? "";
     for (const node of document.querySelectorAll("[data-zone]")) node.setAttribute("aria-pressed", String(node.dataset.zone === zone));
     for (const node of document.querySelectorAll("[data-switch]")) {
       node.setAttribute("aria-pressed", String(switches.includes(node.dataset.switch)));
     }
+    const known = JSON.stringify(troubles);
+    if (known === this.#troubles) return;
+    this.#troubles = known;
+    const mend = ([part, word]) => this.#button(`${part} ${word}: mend`, `fault ${part} clear`, { class: "trouble" });
+    $("troubles").replaceChildren(...Object.entries(troubles).map(mend));
   }
 
   said({ line, said }) {
@@ -44,6 +63,17 @@ export class Controls {
     this.#ask({ do: "say", line });
   }
 
+  #words() {
+    const words = this.#faults.filter(({ part }) => part === $("part").value);
+    $("word").replaceChildren(...words.map(({ word }) => el("option", {}, word)));
+    this.#does();
+  }
+
+  #does() {
+    const chosen = this.#faults.find(({ part, word }) => part === $("part").value && word === $("word").value);
+    $("does").textContent = chosen?.does ?? "";
+  }
+
   #button(label, line, attributes = {}) {
     return el("button", { type: "button", onclick: () => this.#say(line), ...attributes }, label);
   }
@@ -51,13 +81,6 @@ export class Controls {
   #toggle(name) {
     const turn = ({ currentTarget }) => this.#say(`${name} ${currentTarget.getAttribute("aria-pressed") === "true" ? "off" : "on"}`);
     return el("button", { type: "button", "data-switch": name, "aria-pressed": "false", onclick: turn }, name);
-  }
-
-  #part({ part, words }) {
-    const choose = el("select", { "aria-label": `Fault of the ${part}`, "data-part": part });
-    choose.append(el("option", { value: "" }, part), ...words.map(({ word, line, said }) => el("option", { value: line, title: said }, word)));
-    choose.addEventListener("change", () => choose.value && this.#say(choose.value));
-    return choose;
   }
 
   #fill(id, nodes) {

@@ -2,7 +2,7 @@
 
 import { $, svg } from "./dom.js";
 
-const WIDTH = 128;
+const WIDTH = 132;
 const HEIGHT = 40;
 
 export const NODES = {
@@ -12,31 +12,29 @@ export const NODES = {
   "post-event": [604, 74, "post-event", "a few seconds more"],
   asleep: [76, 190, "asleep", "holds nothing"],
   paused: [252, 190, "paused", "keeps nothing"],
-  "paused-stop-asked": [428, 190, "paused, stop asked", "keeps nothing"],
+  "paused-stop-asked": [428, 190, "stop asked", "while paused: keeps nothing"],
 };
 
 // from, to, the path, and for some a label with its place
 export const ARROWS = [
-  ["idle", "recording", "M140 68H188", "R R", 164, 60],
-  ["recording", "idle", "M188 82H140"],
-  ["recording", "stop-asked", "M316 68H364", "R 3 s", 340, 60],
-  ["stop-asked", "recording", "M364 82H316"],
-  ["stop-asked", "post-event", "M492 74H540", "R", 516, 66],
-  ["stop-asked", "idle", "M410 54V30H100V54"],
-  ["post-event", "idle", "M604 54V14H64V54", "time over", 334, 10],
-  ["post-event", "recording", "M586 54V42H262V54", "R R, trigger", 516, 38],
-  ["idle", "asleep", "M68 94V170"],
-  ["asleep", "idle", "M84 170V94", "sleep switch", 94, 136],
-  ["asleep", "recording", "M140 184C176 170 176 96 200 94"],
-  ["post-event", "asleep", "M604 94V226H76V210"],
-  ["recording", "paused", "M238 94V170", "F F", 232, 138],
-  ["paused", "recording", "M266 170V94", "R R", 272, 138],
-  ["stop-asked", "paused", "M400 94L300 170"],
-  ["post-event", "paused", "M570 94V150H330L308 170"],
-  ["paused", "paused-stop-asked", "M316 184H364", "R 3 s", 340, 176],
-  ["paused-stop-asked", "paused", "M364 198H316"],
-  ["paused-stop-asked", "recording", "M400 170L300 94"],
-  ["paused-stop-asked", "idle", "M428 210V220H48V94", "R", 418, 226],
+  ["idle", "recording", "M142 74H186", "R R", 164, 66],
+  ["recording", "stop-asked", "M318 68H362", "R 3 s", 340, 60],
+  ["stop-asked", "recording", "M362 82H318", "lapses", 340, 97],
+  ["stop-asked", "post-event", "M494 74H538", "R", 516, 66],
+  ["post-event", "idle", "M612 54V16H76V54", "time over", 340, 12],
+  ["post-event", "recording", "M590 54V36H252V54", "R R, trigger", 428, 32],
+  ["idle", "asleep", "M66 94V170"],
+  ["asleep", "idle", "M86 170V94", "sleep switch", 76, 136],
+  ["asleep", "recording", "M142 182C180 168 176 104 204 94", "R R", 174, 126],
+  ["post-event", "asleep", "M604 94V231H66V210"],
+  ["recording", "paused", "M242 94V170", "F F", 228, 136],
+  ["paused", "recording", "M262 170V94", "R R", 278, 136],
+  ["stop-asked", "paused", "M410 94L304 170", "F F", 326, 140],
+  ["paused", "paused-stop-asked", "M318 184H362", "R 3 s", 340, 176],
+  ["paused-stop-asked", "paused", "M362 198H318"],
+  ["paused-stop-asked", "recording", "M430 170L306 94", "R R", 398, 140],
+  ["paused-stop-asked", "idle", "M420 210V224H4V82H10", "R", 340, 227],
+  ["paused-stop-asked", "asleep", "M404 210V217H90V210"],
 ];
 
 export class Diagram {
@@ -44,7 +42,7 @@ export class Diagram {
 
   constructor() {
     const diagram = $("diagram");
-    const tip = svg("marker", { id: "tip", viewBox: "0 0 8 8", refX: 7, refY: 4, markerWidth: 6, markerHeight: 6, orient: "auto" });
+    const tip = svg("marker", { id: "tip", viewBox: "0 0 8 8", refX: 7, refY: 4, markerWidth: 8, markerHeight: 8, markerUnits: "userSpaceOnUse", orient: "auto" });
     tip.append(svg("path", { d: "M0 0L8 4L0 8Z" }));
     diagram.append(svg("defs", {}, tip));
     for (const [from, to, d] of ARROWS) {

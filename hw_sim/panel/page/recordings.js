@@ -51,8 +51,8 @@ class Card {
   #badge = el("strong", { class: "badge" }, "recording…");
   #play = el("button", { type: "button", class: "play", disabled: true }, "Export and play");
   #again = el("button", { type: "button", class: "again" }, "Verify");
-  #line = svg("svg", { class: "timeline", role: "img", height: 46 });
-  #head = svg("line", { class: "head", y1: 0, y2: 46 });
+  #line = svg("svg", { class: "timeline", role: "img", height: 52 });
+  #head = svg("line", { class: "head", y1: 0, y2: 36 });
   #why = el("details", {}, el("summary", {}, "Why, and how to check it yourself"));
   #more = el("div", { class: "more" });
   #video = null;
@@ -118,7 +118,7 @@ class Card {
       return line;
     });
     const ticks = [0, 0.25, 0.5, 0.75, 1].map((part) =>
-      svg("text", { x: `${100 * part}%`, y: 45, "text-anchor": part === 0 ? "start" : part === 1 ? "end" : "middle" }, seconds(length * part)),
+      svg("text", { x: `${100 * part}%`, y: 49, "text-anchor": part === 0 ? "start" : part === 1 ? "end" : "middle" }, seconds(length * part)),
     );
     this.#line.replaceChildren(...stages, ...without, ...marks, ...ticks, this.#head);
     const counted = (kind, list) => list.filter((each) => each.what === kind).length;
