@@ -3,6 +3,7 @@
 import json
 import random
 import re
+import socket
 from collections.abc import Iterator
 from importlib.resources import files
 from pathlib import Path
@@ -18,8 +19,9 @@ from device.policy.state import Phase, State, initial_state
 from hw_sim.faults import FAULTS
 from hw_sim.panel import messages
 from hw_sim.panel.card import JournalReader, RecordingsReader
+from hw_sim.panel.run import Asked, run_panel
 from hw_sim.virtual import VirtualDevice
-from tests.benches import make_bench
+from tests.benches import make_bench, shown, verified
 from tests.panels import Panel, Socket
 
 PAGE = Path(__file__).resolve().parents[1] / "hw_sim" / "panel" / "page"
@@ -76,7 +78,9 @@ def test_every_answer_forbids_what_is_from_elsewhere(panel: Panel) -> None:
         assert headers["cache-control"] == "no-store"
 
 
-@pytest.mark.parametrize("host", ["evil.example", "evil.example:{port}", "127.0.0.1", "127.0.0.1:1", "[::1]:{port}", ""])
+@pytest.mark.parametrize(
+    "host", ["evil.example", "evil.example:{port}", "127.0.0.1", "127.0.0.1:1", "[::1]:{port}", ""]
+)
 def test_another_name_is_refused_though_the_token_is_right(panel: Panel, host: str) -> None:
     status, _, body = panel.get("/", Host=host.format(port=panel.port), Cookie=panel.cookie)
     assert (status, body[:16]) == (403, b"not by this name")
@@ -216,7 +220,9 @@ def test_what_can_be_broken_is_the_twin_s_own_table(panel: Panel) -> None:
 def test_data_never_becomes_markup_and_nothing_is_from_elsewhere() -> None:
     for file in sorted(PAGE.iterdir()):
         text = file.read_text("utf-8").replace("http://www.w3.org/2000/svg", "")
-        assert not re.search(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\b|new Function", text), file
+        assert not re.search(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\b|new Function", text), (
+            file
+        )
         assert not re.search(r"https?://(?!\$\{)|@import|\bstyle=|\bonclick=\"", text), file
 
 
@@ -265,6 +271,37 @@ def _ways_taken(policy: Policy) -> set[tuple[str, str]]:
     return taken
 
 
+# -- the command ----------------------------------------------------------------------------------------------------
+
+
+def test_what_it_can_t_do_is_said_before_anything_is_begun(tmp_path: Path) -> None:
+    (tmp_path / "something").touch()
+    with pytest.raises(UsageError, match="neither a bench nor an empty folder; name a new one"):
+        run_panel(Asked(tmp_path, 0, None, browser=False))
+    with pytest.raises(UsageError, match="--port 65536: give a number from 1 to 65535, or 0 for any that is free"):
+        run_panel(Asked(tmp_path / "new", 65536, None, browser=False))
+    bench = make_bench(tmp_path / "bench")
+    with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(UsageError, match="Address already in use"):
+        run_panel(Asked(bench.root, taken.getsockname()[1], None, browser=False))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["bench", "something"]
+
+
+def test_a_signal_closes_what_is_open_and_ends_it(tmp_path: Path) -> None:
+    panel = Panel(tmp_path)
+    try:
+        page = Socket(panel)
+        page.until('"kind":"now"', '"on":true')
+        page.say('{"do":"say","line":"double record"}')
+        page.until('"kind":"now"', '"state":"recording"')
+        page.close()
+        assert panel.stop() == 0
+        verdict = verified(panel.bench)
+        assert [recording.verdict for recording in verdict.recordings] == ["intact"], shown(verdict)
+        assert sorted(path.name for path in panel.bench.root.iterdir()) == ["agency", "card", "device"]
+    finally:
+        panel.close()
+
+
 # -- what is shown of the card --------------------------------------------------------------------------------------
 
 
@@ -273,24 +310,26 @@ def test_journal_and_timeline_are_what_was_recorded(tmp_path: Path) -> None:
     device = VirtualDevice(bench)
     device.boot()
     device.run(6)
-    device.record(4)
-    device.thumb.press("function")
+    device.double()
+    device.run(3)
+    device.press("function")
     device.run(2)
-    device.thumb.double("function")
+    device.double("function")
     device.run(3)
-    device.thumb.double("record")
+    device.double()
     device.run(3)
+    device.confirmed_stop()
+    device.until_idle()
     device.stop()
     (timeline,) = RecordingsReader(bench).more()
-    shown = timeline.shown()
-    assert [stretch.what for stretch in shown.stages] == ["pre", "live", "live", "post"]
-    assert [(stretch.what, round(((stretch.to_us or 0) - stretch.from_us) / 1e6)) for stretch in shown.without] == [
-        ("paused", 3)
-    ]
-    assert [mark.what for mark in shown.marks if mark.what != "note"] == ["press", "marker"]
-    assert (shown.ended, shown.how, shown.trigger) == ("closed", "stopped", "record-double-press")
-    folder = bench.card / layout.recording_folder(shown.name)
-    assert shown.bytes == sum(file.stat().st_size for file in folder.glob("*.m4s.age"))
+    told = timeline.shown()
+    assert [stretch.what for stretch in told.stages] == ["pre", "live", "live", "post"]
+    assert [stretch.what for stretch in told.without] == ["paused"]
+    assert 3_400_000 < (told.without[0].to_us or 0) - told.without[0].from_us < 3_800_000
+    assert [mark.what for mark in told.marks if mark.what != "note"] == ["press", "marker"]
+    assert (told.ended, told.how, told.trigger) == ("closed", "stopped", "record-double-press")
+    folder = bench.card / layout.recording_folder(told.name)
+    assert told.bytes == sum(file.stat().st_size for file in folder.glob("*.m4s.age"))
     lines = JournalReader(bench).more()
     assert [line.seq for line in lines] == list(range(1, len(lines) + 1))
     said = {line.said: line.sealed for line in lines}
@@ -310,12 +349,16 @@ def test_of_a_card_that_grows_each_line_comes_once(tmp_path: Path) -> None:
     assert first[0].type == "boot"
     assert reader.more() == []
     device.record(3)
-    assert [timeline.ended for timeline in recordings.more()] == [""]
-    device.stop()
     assert [timeline.ended for timeline in recordings.more()] == ["closed"]
+    device.double()
+    device.run(3)
+    (second,) = recordings.more()
+    assert (second.ended, second.shown().stages[0].what) == ("", "pre")
+    device.stop()
+    assert recordings.more() == [second]
+    assert second.ended == "closed"
     rest = reader.more()
     assert [line.seq for line in first + rest] == list(range(1, len(first + rest) + 1))
-    device.shutdown()
 
 
 def test_a_line_that_was_altered_is_not_shown(tmp_path: Path) -> None:
@@ -328,4 +371,4 @@ def test_a_line_that_was_altered_is_not_shown(tmp_path: Path) -> None:
     lines = file.read_bytes().splitlines(keepends=True)
     file.write_bytes(b"".join([*lines[:2], lines[2].replace(b'"sig":"M', b'"sig":"N'), *lines[3:]]))
     assert len(JournalReader(bench).more()) == len(whole) - 1
-    device.shutdown()
+    device.stop()

@@ -7,8 +7,10 @@ daemon that fails is started again in the same way, as systemd would.
 
 import os
 import secrets
+import signal
 import sys
 import webbrowser
+from collections.abc import Callable
 from importlib.resources import files
 from pathlib import Path
 from types import ModuleType
@@ -23,9 +25,11 @@ from device.terminal import safe
 from hw_sim.agency import Agency, lay_out_bench
 from hw_sim.agency import Bench as Files
 from hw_sim.bench import scene_maker
+from hw_sim.bench_socket import BenchSocket
 from hw_sim.hardware import TwinHardware
 from hw_sim.lines import play
 from hw_sim.panel.manager import Manager
+from hw_sim.process_faults import ProcessFaults
 
 DEVICE = "BC-PANEL-1"
 CAMERA = {"width": 640, "height": 360, "rate_hz": 15, "bitrate_bps": 1_000_000}
@@ -44,6 +48,17 @@ class Handed(msgspec.Struct, frozen=True):
     token: str
     port: int
     starts: int = 0
+
+
+class StartsAgain(ProcessFaults):
+    """What kills the daemon's process kills this one; systemd starts the daemon again."""
+
+    def __init__(self, begin_again: Callable[[], None]) -> None:
+        super().__init__()
+        self._begin_again = begin_again
+
+    def ends(self, how: signal.Signals) -> None:  # noqa: ARG002 - of any of them, nothing is left
+        self._begin_again()
 
 
 class Asked(msgspec.Struct, frozen=True):
@@ -89,8 +104,10 @@ def run_panel(asked: Asked) -> int:
         wiring=configuration.tables.wiring,
         positions=positions,
         scene=scene_maker(asked.video, "drawn"),
+        policy_file=configuration.at(configuration.tables.policy.bundle),
         on_picture=picture.take,
     )
+    hardware.process_faults = StartsAgain(lambda: _begin_again(now))
     server = server_module.PanelServer(
         Bench(
             hardware=hardware,
@@ -109,11 +126,13 @@ def run_panel(asked: Asked) -> int:
     server.start()
     if handed is None:
         _say(bench, f"http://127.0.0.1:{now.port}/?token={now.token}", browser=asked.browser)
+    lines = BenchSocket(bench.config.parent, lambda line: play(hardware, line))
     status = run_daemon(bench.config, hardware)
     if status == 1 and not manager.stopping.is_set() and now.starts < MOST_STARTS:
         print("bodycam-sim: the daemon failed and is started again, as systemd would", file=sys.stderr, flush=True)
         _begin_again(msgspec.structs.replace(now, starts=now.starts + 1))
     server.stop()
+    lines.close()
     return status
 
 

@@ -20,13 +20,14 @@ from hw_sim.agency import Bench
 from hw_sim.disk import TwinDisk
 from hw_sim.faults import FAULTS
 from hw_sim.hardware import TwinHardware
+from hw_sim.lamps import LAMPS
 from hw_sim.lines import VERBS
 
 MAX_BUNDLE_BYTES = 1 << 20
 
 
 class Felt(msgspec.Struct, frozen=True, tag="felt", tag_field="kind"):
-    """What the wearer sees, hears and feels now: the levels of the output pins. The lights in percent."""
+    """What the wearer sees, hears and feels now, by the levels of the output pins. The lights in percent."""
 
     recording_light: int
     ready_light: int
@@ -100,15 +101,10 @@ class Seen:
         self._configuration = configuration
         self._hardware = hardware
         self._positions = positions
-        wiring = configuration.tables.wiring
-        self._outputs = [
-            (getattr(wiring.board, name), getattr(wiring.lines, name))
-            for name in ("recording_light", "ready_light", "vibration", "buzzer")
-        ]
 
     def felt(self) -> Felt:
-        recording, ready, vibration, buzzer = (self._level(pin, line) for pin, line in self._outputs)
-        return Felt(round(100 * recording), round(100 * ready), vibration > 0, buzzer > 0)
+        recording, ready = (round(100 * self._hardware.lamps.seen(lamp)) for lamp in LAMPS)
+        return Felt(recording, ready, self._is_on("vibration"), self._is_on("buzzer"))
 
     def now(self) -> Now:
         status, sensors = self._status(), self._hardware.the_sensors
@@ -155,10 +151,11 @@ class Seen:
             trust=str(self._bench.trust),
         )
 
-    def _level(self, pin: int, line: OutputLine) -> float:
-        """How much of an output is on; 0 while there is no daemon."""
-        state = float(self._hardware.pin_factory().pin(pin).state or 0)
-        return state if line.active == "high" else 1 - state
+    def _is_on(self, name: str) -> bool:
+        wiring = self._configuration.tables.wiring
+        high = bool(self._hardware.pin_factory().pin(getattr(wiring.board, name)).state)
+        line: OutputLine = getattr(wiring.lines, name)
+        return high == (line.active == "high")
 
     def _status(self) -> Status | None:
         try:
