@@ -8,7 +8,7 @@ SEED ?= 1
 JOBS ?= 2
 MACHINE ?= arm64
 
-.PHONY: help demo test lanes pins deb check format bench power-cuts alterations edits export-edits verify-large policy-million clean
+.PHONY: help demo panel panel-picture test lanes pins deb check format bench power-cuts alterations edits export-edits verify-large policy-million clean
 
 help:
 	@sed -n 's/^## //p' Makefile
@@ -22,6 +22,14 @@ $(READY): pyproject.toml constraints.txt
 ## make demo        a minute of the daemon on simulated hardware, and the proof of what it recorded
 demo: $(READY)
 	$(BIN)/bodycam-sim demo --out demo/$$(date +%Y%m%d-%H%M%S)
+
+## make panel       a page on localhost: the device drawn, its buttons to press, what it sees and records
+panel: $(READY)
+	$(BIN)/bodycam-sim panel
+
+## make panel-picture  docs/panel.png, taken of the panel as it records, in a headless Chromium; a minute
+panel-picture: $(READY)
+	$(BIN)/python -m tests.panel_picture docs/panel.png
 
 ## make test        the tests, warnings as errors, in random order, on two cores
 test: $(READY)

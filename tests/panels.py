@@ -26,10 +26,12 @@ SMALL = {"width": 160, "height": 90, "rate_hz": 10, "bitrate_bps": 100_000}
 
 
 class Panel:
-    """`address` is what it printed, with the token."""
+    """`address` is what it printed, with the token. `new`: on the bench that it lays out itself."""
 
-    def __init__(self, root: Path) -> None:
-        self.bench: Bench = make_bench(root / "bench", pre_event_s=2, post_event_s=1, camera=SMALL)
+    def __init__(self, root: Path, *, new: bool = False) -> None:
+        self.bench = Bench(root / "bench")
+        if not new:
+            make_bench(self.bench.root, pre_event_s=2, post_event_s=1, camera=SMALL)
         self._log = (root / "log").open("wb")
         self.process = subprocess.Popen(
             [sys.executable, "-m", "hw_sim.cli", "panel", "--out", str(self.bench.root), "--no-browser"],

@@ -12,6 +12,7 @@ MAY_WAIT = {
     "device/daemon.py": "the main thread waits on the clock's latch for the end",
     "hw_sim/demo.py": "plays the person who waits for a process",
     "hw_sim/signers.py": "plays the token that takes its time",
+    "hw_sim/panel/server.py": "the panel's own event loop, between two looks at the twin",
     "hw_sim/benchmarks.py": "measures processes and threads from outside",
 }
 WAITING_CALLS = {"sleep", "wait", "wait_for", "sigwait", "sigtimedwait", "select", "poll", "epoll", "acquire"}
