@@ -4,13 +4,15 @@ import sys
 import tempfile
 from pathlib import Path
 
+import cv2
+import numpy as np
 from playwright.sync_api import Page, expect, sync_playwright
 
 from device.clock import BootClock, pause
 from hw_sim.demo import PRE_EVENT_S
 from tests.panels import LIMIT_S, Panel
 
-SIZE = {"width": 1360, "height": 960}
+SIZE = {"width": 1320, "height": 1080}
 MOST_BYTES = 300 * 1024
 CHROMIUM = ["--no-sandbox", "--disable-gpu", "--mute-audio", "--force-color-profile=srgb"]
 
@@ -24,13 +26,20 @@ def main(output: Path) -> int:
             page.set_default_timeout(LIMIT_S * 1000)
             page.goto(panel.address)
             _play(page)
-            page.screenshot(path=output)
+            page.evaluate("() => { document.activeElement.blur(); scrollTo(0, 0); }")
+            output.write_bytes(_smaller(page.screenshot()))
         finally:
             browser.close()
             panel.close()
     size = output.stat().st_size
     print(f"{output}: {size} bytes")
     return 0 if size <= MOST_BYTES else 1
+
+
+def _smaller(png: bytes) -> bytes:
+    """The same picture, packed as tightly as PNG can."""
+    picture = cv2.imdecode(np.frombuffer(png, np.uint8), cv2.IMREAD_COLOR)
+    return bytes(cv2.imencode(".png", picture, [cv2.IMWRITE_PNG_COMPRESSION, 9])[1])
 
 
 def _play(page: Page) -> None:

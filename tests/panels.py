@@ -21,7 +21,7 @@ from wsproto.events import (
 from hw_sim.agency import Bench
 from tests.benches import make_bench
 
-LIMIT_S = 120
+LIMIT_S = 60
 SMALL = {"width": 160, "height": 90, "rate_hz": 10, "bitrate_bps": 100_000}
 
 

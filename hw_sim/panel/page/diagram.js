@@ -12,7 +12,7 @@ export const NODES = {
   "post-event": [604, 74, "post-event", "a few seconds more"],
   asleep: [76, 190, "asleep", "holds nothing"],
   paused: [252, 190, "paused", "keeps nothing"],
-  "paused-stop-asked": [428, 190, "stop asked", "while paused: keeps nothing"],
+  "paused-stop-asked": [428, 190, "stop asked", "while paused"],
 };
 
 // from, to, the path, and for some a label with its place
