@@ -12,6 +12,7 @@ from tests.panels import LIMIT_S, Panel
 pytestmark = pytest.mark.tools("chromium")
 LIMIT_MS = LIMIT_S * 1000
 SOON_MS = 8_000
+expect.set_options(timeout=LIMIT_MS)
 PHONE = {"width": 360, "height": 740}
 LAPTOP = {"width": 1280, "height": 800}
 CONTRAST = """
