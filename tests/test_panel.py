@@ -324,7 +324,7 @@ def test_journal_and_timeline_are_what_was_recorded(tmp_path: Path) -> None:
     (timeline,) = RecordingsReader(bench).more()
     told = timeline.shown()
     assert [stretch.what for stretch in told.stages] == ["pre", "live", "live", "post"]
-    assert [stretch.what for stretch in told.without] == ["paused"]
+    assert [stretch.what for stretch in told.without] == ["paused", "gap", "sound-gap"]
     assert 3_400_000 < (told.without[0].to_us or 0) - told.without[0].from_us < 3_800_000
     assert [mark.what for mark in told.marks if mark.what != "note"] == ["press", "marker"]
     assert (told.ended, told.how, told.trigger) == ("closed", "stopped", "record-double-press")
