@@ -14,23 +14,16 @@ import pytest
 
 from device.evidence import layout
 from device.evidence.disk import File
-from device.evidence.records import RecordingOpened, Segments, Step
 from device.evidence.writer import RecordingWriter
-from device.policy.commands import Open
-from device.tables import Camera
 from hw_sim.agency import Bench
-from hw_sim.camera import PreEncodedCamera
-from hw_sim.clock import VirtualClock
 from hw_sim.disk import PowerCut, TwinDisk
-from hw_sim.encoders import EncodedFrame, encode_clip
-from hw_sim.scenes import FlatScene
+from hw_sim.encoders import EncodedFrame
 from hw_sim.virtual import VirtualDevice
-from tests.benches import CAMERA, journal, ledger, make_bench, recordings, shown, verified
+from tests.benches import make_bench, recordings, shown, verified
+from tests.rigs.story import LOST_US, last_durable_us, make_clip, make_device, not_activated, tell
 
 SAMPLE = 40
 SEED = int(os.environ.get("BODYCAM_SEED", "1"))
-LOST_US = 2_100_000
-"""The segment in capture and the one being sealed, with the time to notice that a segment can be closed."""
 
 
 class Cutter:
@@ -47,7 +40,7 @@ class Cutter:
 
 
 class Scripted:
-    """The scripted recording on a fresh copy of a bench: two recordings, a marker, and a clean stop."""
+    """The story on a fresh copy of a bench."""
 
     def __init__(self, bench: Bench, clip: list[EncodedFrame], cut_at: int | None) -> None:
         self.cutter = Cutter(cut_at)
@@ -58,27 +51,13 @@ class Scripted:
             disk.before = self.cutter
             return disk
 
-        def make_camera(clock: VirtualClock, settings: Camera) -> PreEncodedCamera:
-            return PreEncodedCamera(clock, clip=clip, rate_hz=settings.rate_hz)
-
-        self.device = VirtualDevice(bench, make_camera=make_camera, make_disk=make_disk)
+        self.device = make_device(bench, clip, make_disk)
 
     def run(self) -> bool:
         """True when the power was cut on the way."""
         device = self.device
         try:
-            device.boot()
-            device.run(4)
-            device.double()
-            device.run(3)
-            device.press("function")
-            device.run(1)
-            device.confirmed_stop()
-            device.until_idle()
-            device.run(0.7)
-            device.double()
-            device.run(1.5)
-            device.stop()
+            tell(device)
         except PowerCut:
             return True
         return False
@@ -86,8 +65,7 @@ class Scripted:
 
 @pytest.fixture(scope="module")
 def clip() -> list[EncodedFrame]:
-    scene = FlatScene(CAMERA["width"], CAMERA["height"])
-    return encode_clip(2, **CAMERA, scene=scene)
+    return make_clip()
 
 
 @pytest.fixture(scope="module")
@@ -117,23 +95,11 @@ def _durable_bytes(card: Path) -> dict[str, bytes]:
     return {str(path.relative_to(card)): path.read_bytes() for path in files}
 
 
-def _last_durable_us(bench: Bench, folder: Path) -> int | None:
-    """Where the last segment ends that a durable record names."""
-    spans = [
-        s.video.to_us
-        for line in ledger(bench, folder).lines
-        if isinstance(line.record, Segments)
-        for s in line.record.segments
-        if s.video is not None
-    ]
-    return spans[-1] if spans else None
-
-
 def _losses(device: VirtualDevice, bench: Bench, cut_us: int) -> Iterator[tuple[str, int]]:
     """For each recording that had begun to be durable and was not stopped: how much before the cut is not durable."""
     open_names = device.daemon.recorder.open_names
     for folder in recordings(bench):
-        last_us = _last_durable_us(bench, folder)
+        last_us = last_durable_us(bench, folder)
         if folder.name in open_names and last_us is not None and device.daemon.control.state.phase.value == "recording":
             yield folder.name, cut_us - last_us
 
@@ -176,7 +142,7 @@ def _cut_and_check(scripted: Scripted, disk: TwinDisk, said: str, odds: random.R
     assert verdict.exit_status in (0, 4), (said, shown(verdict))
     assert [r.answers.content for r in verdict.recordings] == ["matches"] * len(verdict.recordings), said
     assert verdict.recordings[-1].verdict == "intact", (said, shown(verdict))
-    _assert_activated(bench, said)
+    assert not_activated(bench) == [], said
 
 
 def _assert_kept(before: dict[str, bytes], after: dict[str, bytes], said: str) -> None:
@@ -185,20 +151,6 @@ def _assert_kept(before: dict[str, bytes], after: dict[str, bytes], said: str) -
         assert after.get(name, b"")[: len(content)] == content, f"{said}: {name} changed"
         grows = name.endswith(".jsonl")
         assert grows or len(content) in (0, len(after[name])) or name.endswith((".age", ".der", ".toml")), name
-
-
-def _assert_activated(bench: Bench, said: str) -> None:
-    """E1: for every recording on the card, the journal holds an activation before its first line."""
-    steps = [record for record in journal(bench) if isinstance(record, Step)]
-    opens = {record.seq for record in steps for decision in record.decisions if isinstance(decision, Open)}
-    for folder in recordings(bench):
-        lines = ledger(bench, folder).lines
-        if lines:
-            opened = lines[0].record
-            assert isinstance(opened, RecordingOpened)
-            assert any(seq <= opened.journal.seq for seq in opens), f"{said}: {folder.name}"
-        else:
-            assert opens, f"{said}: {folder.name} has bytes and nothing was activated"
 
 
 def test_the_check_sees_segments_that_were_not_made_durable(

@@ -1,0 +1,1 @@
+"""Rigs that tests and campaigns share: real file systems on block devices that lose power, fail, fill and stall."""
