@@ -151,11 +151,20 @@ class Checks:
         for path, size in promised.items():
             if files.get(path, b"")[:size] != self.told.files[path][:size]:
                 self.say("promised bytes lost", f"{path}: {size} bytes, {len(files.get(path, b''))} are there")
-        folder = bench.card / layout.recording_folder(self.moment.recording)
-        last_us = last_durable_us(bench, folder) if self.moment.recording and folder.is_dir() else None
-        if last_us is not None and self.moment.at_us - last_us > LOST_US:
-            self.say("seconds lost", f"{self.moment.recording}: {self.moment.at_us - last_us} µs")
+        lost_us = self._lost_us()
+        if lost_us > LOST_US:
+            self.say("seconds lost", f"{self.moment.recording}: {lost_us} µs")
         return files
+
+    def _lost_us(self) -> int:
+        """How much of what was being recorded no durable record names."""
+        name, bench = self.moment.recording, self.told.bench
+        if not name:
+            return 0
+        began_us = next(m.at_us for m in self.told.notes.moments if m.recording == name)
+        folder = bench.card / layout.recording_folder(name)
+        last_us = last_durable_us(bench, folder) if folder.is_dir() else None
+        return self.moment.at_us - (began_us if last_us is None else last_us)
 
     def unchanged(self, before: dict[str, bytes]) -> None:
         """Nothing that survived was changed by the start that followed."""
@@ -208,17 +217,18 @@ def _start_again(bench: Bench, clip: list[EncodedFrame], *, record: bool) -> Non
         device.clock.wall_offset_us += NEXT_BOOT_US
         device.boots = 1
         device.boot()
-        device.run(3.5)
+        device.run(0.5)
         if record:
+            device.run(3)
             device.record(1)
         device.stop()
 
 
 def write_sparse(path: Path, data: bytearray) -> None:
-    empty, view = bytes(MIB), memoryview(data)
+    empty = bytes(MIB)
     with path.open("wb") as file:
         for at in range(0, len(data), MIB):
-            piece = view[at : at + MIB]
+            piece = data[at : at + MIB]
             if piece == empty:
                 file.seek(MIB, os.SEEK_CUR)
             else:

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from device.evidence import layout
 from device.evidence.disk import CardDisk, CardFile, File, inside
 
 
@@ -32,6 +33,14 @@ class UnsyncedSegments(CardDisk):
 
     def sync_all(self) -> None:
         """Says so, and does nothing."""
+
+
+class UnsyncedLedgers(CardDisk):
+    """Segments and the journal are synced, ledgers are not."""
+
+    def create(self, path: str) -> CardFile:
+        file = super().create(path)
+        return _as(UnsyncedFile, file) if path.endswith(layout.LEDGER) else file
 
 
 class NoFolderSyncs(CardDisk):
@@ -100,5 +109,6 @@ DISKS: dict[str, type[CardDisk]] = {
     "renaming, no folder syncs": RenamingNoFolderSyncs,
     "no folder syncs": NoFolderSyncs,
     "segments not synced": UnsyncedSegments,
+    "ledgers not synced": UnsyncedLedgers,
     "no sync at all": UnsyncedDisk,
 }
