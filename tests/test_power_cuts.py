@@ -19,8 +19,8 @@ from hw_sim.agency import Bench
 from hw_sim.disk import PowerCut, TwinDisk
 from hw_sim.encoders import EncodedFrame
 from hw_sim.virtual import VirtualDevice
-from tests.benches import make_bench, recordings, shown, verified
-from tests.rigs.story import LOST_US, last_durable_us, make_clip, make_device, not_activated, tell
+from tests.benches import recordings, shown, verified
+from tests.rigs.story import LOST_US, last_durable_us, make_clip, make_device, make_story_bench, not_activated, tell
 
 SAMPLE = 40
 SEED = int(os.environ.get("BODYCAM_SEED", "1"))
@@ -57,6 +57,7 @@ class Scripted:
         """True when the power was cut on the way."""
         device = self.device
         try:
+            device.boot()
             tell(device)
         except PowerCut:
             return True
@@ -70,7 +71,7 @@ def clip() -> list[EncodedFrame]:
 
 @pytest.fixture(scope="module")
 def template(tmp_path_factory: pytest.TempPathFactory) -> Bench:
-    return make_bench(tmp_path_factory.mktemp("power") / "bench", pre_event_s=3, post_event_s=1, audio=False)
+    return make_story_bench(tmp_path_factory.mktemp("power") / "bench")
 
 
 def _copy(template: Bench, root: Path) -> Bench:

@@ -23,12 +23,12 @@ from device.evidence.disk import CardDisk
 from hw_sim.agency import Bench
 from hw_sim.encoders import EncodedFrame
 from hw_sim.virtual import VirtualDevice
-from tests.benches import make_bench, recordings, verified
+from tests.benches import recordings, verified
 from tests.rigs.block_rig import MIB, RigError, exported, in_memory, logged, make_image, mended, mounted
 from tests.rigs.careless_disks import DISKS
 from tests.rigs.cut_log import CutLog, Medium
 from tests.rigs.noted_disk import Moment, NotedDisk, Notes
-from tests.rigs.story import LOST_US, last_durable_us, make_clip, make_device, not_activated, tell
+from tests.rigs.story import LOST_US, last_durable_us, make_clip, make_device, make_story_bench, not_activated, tell
 
 CUTS_A_RUN = 50
 READ_EVERY = 5
@@ -98,7 +98,7 @@ def on_card(bench: Bench, clip: list[EncodedFrame], kind: type[CardDisk], notes:
 
 
 def tell_once(work: Path, kind: type[CardDisk], clip: list[EncodedFrame], odds: random.Random) -> Told:
-    bench = make_bench(work / "bench", pre_event_s=3, post_event_s=1, audio=False)
+    bench = make_story_bench(work / "bench")
     bench.card.mkdir(exist_ok=True)
     image = make_image(work / "card.img")
     log_nodes = logged(work / "log")
@@ -116,6 +116,7 @@ def tell_once(work: Path, kind: type[CardDisk], clip: list[EncodedFrame], odds: 
     notes = Notes(log.grow, moment, Weather(bench.card, odds))
     with exported(image, log_nodes) as shown, mounted(shown, bench.card):
         with on_card(bench, clip, kind, notes) as device:
+            device.boot()
             tell(device)
         live = log.grow()
         files = read_files(bench.card)
@@ -201,7 +202,7 @@ def check_cut(told: Told, left: bytearray, length: int, clip: list[EncodedFrame]
         mended(image)
         with mounted(image, told.bench.card):
             before = checks.survived()
-            _start_again(told.bench, clip, record=record)
+            start_again(told.bench, clip, record=record)
             checks.unchanged(before)
             checks.judged(recorded=record)
     except RigError as failure:
@@ -211,7 +212,7 @@ def check_cut(told: Told, left: bytearray, length: int, clip: list[EncodedFrame]
     return checks
 
 
-def _start_again(bench: Bench, clip: list[EncodedFrame], *, record: bool) -> None:
+def start_again(bench: Bench, clip: list[EncodedFrame], *, record: bool) -> None:
     nothing = Notes(lambda: 0, lambda length: Moment(length, 0, "", ()))
     with on_card(bench, clip, CardDisk, nothing) as device:
         device.clock.wall_offset_us += NEXT_BOOT_US

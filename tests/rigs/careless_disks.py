@@ -99,7 +99,34 @@ class RenamingNoFolderSyncs(RenamingDisk):
         self._take_names()
 
 
-def _as(kind: type[UnsyncedFile], file: CardFile) -> UnsyncedFile:
+class LateFile(CardFile):
+    """Keeps what it is given in memory until it is closed."""
+
+    def __init__(self, path: Path, descriptor: int) -> None:
+        super().__init__(path, descriptor)
+        self._kept = b""
+
+    def append(self, data: bytes) -> None:
+        self._kept += data
+
+    def sync(self) -> None:
+        """Says so, and does nothing."""
+
+    def close(self) -> None:
+        kept, self._kept = self._kept, b""
+        if kept:
+            super().append(kept)
+        super().close()
+
+
+class LateDisk(CardDisk):
+    """What is written reaches the kernel when a file is closed: a kill takes it."""
+
+    def create(self, path: str) -> CardFile:
+        return _as(LateFile, super().create(path))
+
+
+def _as(kind: type[CardFile], file: CardFile) -> CardFile:
     return kind(file._path, file._descriptor)
 
 
@@ -110,5 +137,6 @@ DISKS: dict[str, type[CardDisk]] = {
     "no folder syncs": NoFolderSyncs,
     "segments not synced": UnsyncedSegments,
     "ledgers not synced": UnsyncedLedgers,
+    "written when closed": LateDisk,
     "no sync at all": UnsyncedDisk,
 }

@@ -13,10 +13,14 @@ from hw_sim.clock import VirtualClock
 from hw_sim.encoders import EncodedFrame, encode_clip
 from hw_sim.scenes import FlatScene
 from hw_sim.virtual import VirtualDevice
-from tests.benches import CAMERA, journal, ledger, recordings
+from tests.benches import CAMERA, journal, ledger, make_bench, recordings
 
 LOST_US = 2_100_000
 """The segment in capture and the one being sealed, with the time to notice that a segment can be closed."""
+
+
+def make_story_bench(root: Path) -> Bench:
+    return make_bench(root, pre_event_s=3, post_event_s=1, audio=False)
 
 
 def make_clip() -> list[EncodedFrame]:
@@ -31,8 +35,7 @@ def make_device(bench: Bench, clip: list[EncodedFrame], make_disk: Callable[[Pat
 
 
 def tell(device: VirtualDevice) -> None:
-    """Two recordings, a marker, and a clean stop. The bench: 3 s of pre-event, 1 s of post-event, no sound."""
-    device.boot()
+    """Two recordings, a marker, and a clean stop, of a device that has booted; its bench is `make_story_bench`'s."""
     device.run(4)
     device.double()
     device.run(3)
