@@ -140,10 +140,9 @@ def failing(event: str, nth: int) -> list[Node]:
     return [{"driver": "blkdebug", "node-name": "top", "image": "image", **rules}]
 
 
-def slowed(bytes_per_s: int, burst_bytes: int) -> list[Node]:
-    """Writes go no faster than this, once `burst_bytes` have been written at full speed."""
-    limits = {"bps-write": bytes_per_s, "bps-write-max": burst_bytes}
+def slowed(bytes_per_s: int) -> list[Node]:
+    """Writes go no faster than this."""
     return [
-        {"qom-type": "throttle-group", "id": "pace", "limits": limits},
+        {"qom-type": "throttle-group", "id": "pace", "limits": {"bps-write": bytes_per_s}},
         {"driver": "throttle", "node-name": "top", "throttle-group": "pace", "file": "image"},
     ]

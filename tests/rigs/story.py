@@ -7,7 +7,7 @@ from device.evidence.disk import Disk
 from device.evidence.records import RecordingOpened, Segments, Step
 from device.policy.commands import Open
 from device.tables import Camera
-from hw_sim.agency import Bench
+from hw_sim.agency import Agency, Bench
 from hw_sim.camera import PreEncodedCamera
 from hw_sim.clock import VirtualClock
 from hw_sim.encoders import EncodedFrame, encode_clip
@@ -19,8 +19,8 @@ LOST_US = 2_100_000
 """The segment in capture and the one being sealed, with the time to notice that a segment can be closed."""
 
 
-def make_story_bench(root: Path) -> Bench:
-    return make_bench(root, pre_event_s=3, post_event_s=1, audio=False)
+def make_story_bench(root: Path, agency: Agency | None = None) -> Bench:
+    return make_bench(root, agency=agency, pre_event_s=3, post_event_s=1, audio=False)
 
 
 def make_clip() -> list[EncodedFrame]:

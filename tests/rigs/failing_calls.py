@@ -1,0 +1,225 @@
+"""One system call on the card fails: `python -m tests.rigs.failing_calls`, inside the rig's namespaces.
+
+A child tells the story in virtual time on a card of the device's own kind, and strace makes the n-th call of a kind on any path of
+the card end with an error. Every name on the card is the same in each run, so that the n-th is the same one. A start that fails is
+made again, as the service manager does; nothing else may end the daemon.
+"""
+
+import argparse
+import json
+import os
+import random
+import re
+import signal
+import subprocess
+import tempfile
+import time
+from collections import Counter
+from pathlib import Path
+
+import msgspec
+
+from device.errors import BodycamError
+from device.evidence.disk import CardDisk
+from device.evidence.recorder import Recorder
+from device.evidence.records import Fault, Segments, Step
+from device.policy.inputs import FaultChanged
+from hw_sim.agency import Agency, Bench
+from hw_sim.encoders import EncodedFrame
+from tests.benches import journal, ledger, recordings, shown, verified
+from tests.rigs.block_cuts import on_card
+from tests.rigs.block_rig import in_memory
+from tests.rigs.noted_disk import Moment, Notes
+from tests.rigs.story import make_clip, make_story_bench, not_activated, tell
+
+CALLS = {
+    "card": ("write", "fsync", "syncfs", "openat", "mkdir", "unlink", "fallocate"),
+    "status file": ("openat", "write", "rename"),
+}
+"""On which paths, and which: on the card, which knows no rename, all that change it; and those of the one file that is only for
+show."""
+ERRORS = ("EIO", "ENOSPC")
+RESERVED_LATER = ("fallocate", "ENOSPC")
+"""No room for the reserve, once: it is set aside a second later, before anything is recorded."""
+ENDED, STARTED_AGAIN, DIED = 0, 3, 4
+READY_S = 20
+
+
+class Case(msgspec.Struct, frozen=True):
+    """The n-th call of this name, there, ends with this error."""
+
+    where: str
+    call: str
+    error: str
+    nth: int
+
+
+class Lived(msgspec.Struct, frozen=True):
+    """How the child ended, how many calls of each kind it made, which was made to fail, and what it said when it died."""
+
+    status: int
+    calls: Counter[str]
+    failed: str
+    said: str
+
+
+def live(bench: Bench, clip: list[EncodedFrame]) -> int:
+    """The child's life."""
+    Recorder.__init__.__kwdefaults__["entropy"] = random.Random(1).randbytes
+    nothing = Notes(lambda: 0, lambda length: Moment(length, 0, "", ()))
+    with on_card(bench, clip, CardDisk, nothing) as device:
+        again = False
+        try:
+            device.boot()
+        except BodycamError:
+            again = True
+            device.boot()
+        tell(device)
+    return STARTED_AGAIN if again else ENDED
+
+
+def traced(
+    bench: Bench, clip: list[EncodedFrame], paths: list[Path], trace: tuple[str, ...], case: Case | None
+) -> Lived:
+    log, said = bench.root / "strace", bench.root / "said"
+    child = os.fork()
+    if child == 0:
+        status = DIED
+        try:
+            os.kill(os.getpid(), signal.SIGSTOP)
+            status = live(bench, clip)
+        except BaseException as failure:  # noqa: BLE001 - whatever ends the daemon is what is asked for
+            said.write_text(f"{type(failure).__name__}: {failure}", "utf-8")
+        finally:
+            os._exit(status)
+    os.waitpid(child, os.WUNTRACED)
+    inject = [] if case is None else ["-e", f"inject={case.call}:error={case.error}:when={case.nth}"]
+    only = [word for path in paths for word in ("-P", str(path))]
+    command = [
+        "strace",
+        "-f",
+        "-qq",
+        "-o",
+        str(log),
+        "-p",
+        str(child),
+        "-e",
+        f"trace={','.join(trace)}",
+        *only,
+        *inject,
+    ]
+    with subprocess.Popen(command, stdin=subprocess.DEVNULL) as tracer:
+        _until_traced(child)
+        os.kill(child, signal.SIGCONT)
+        _, status = os.waitpid(child, 0)
+        tracer.wait()
+    lines = log.read_text("utf-8", "replace")
+    calls = Counter(re.findall(r"^\d+ +([a-z]+)\(", lines, re.MULTILINE))
+    failed = next((line for line in lines.splitlines() if "(INJECTED)" in line), "")
+    ended = said.read_text("utf-8") if said.exists() else ""
+    return Lived(os.waitstatus_to_exitcode(status), calls, failed, ended)
+
+
+def _until_traced(child: int) -> None:
+    until = time.monotonic() + READY_S
+    while re.search(r"^TracerPid:\t0$", Path(f"/proc/{child}/status").read_text("ascii"), re.MULTILINE):
+        assert time.monotonic() < until, "strace does not attach"
+        time.sleep(0.005)
+
+
+def frames(bench: Bench) -> set[int]:
+    """The numbers of all frames that a ledger names."""
+    return {
+        number
+        for folder in recordings(bench)
+        for line in ledger(bench, folder).lines
+        if isinstance(line.record, Segments)
+        for segment in line.record.segments
+        if segment.video is not None
+        for number in range(segment.video.first, segment.video.last + 1)
+    }
+
+
+def was_told(bench: Bench) -> bool:
+    """Whether the journal has a fault of the card, as a record or as what the machine was told and showed."""
+    return any(
+        isinstance(record, Fault)
+        or (isinstance(record, Step) and isinstance(record.input, FaultChanged) and record.input.present)
+        for record in journal(bench)
+    )
+
+
+def check(bench: Bench, lived: Lived, case: Case, expected: set[int]) -> list[tuple[str, str]]:
+    wrong: list[tuple[str, str]] = []
+    if lived.status not in (ENDED, STARTED_AGAIN):
+        wrong.append(("the daemon died", lived.said))
+    verdict = verified(bench, read=True, jobs=1)
+    if verdict.exit_status not in (0, 4):
+        wrong.append((f"verify says {verdict.verdict}", shown(verdict)[:600]))
+    missing = expected - frames(bench)
+    if missing and case.error == "EIO":
+        wrong.append(("frames are missing", f"{len(missing)} from {min(missing)}"))
+    tells = case.where == "card" and (case.call, case.error) != RESERVED_LATER
+    if lived.status == ENDED and tells and not was_told(bench):
+        wrong.append(("nothing was told", lived.failed))
+    return wrong + [("recorded without an activation (E1)", name) for name in not_activated(bench)]
+
+
+def campaign(work: Path, share: float, seed: int) -> dict[str, object]:
+    clip, agency = make_clip(), Agency()
+    home = work / "home"
+    wrong: Counter[str] = Counter()
+    done: Counter[str] = Counter()
+    ends: Counter[int] = Counter()
+    with in_memory(home) as folder:
+        bench = make_story_bench(folder / "bench", agency)
+        text = bench.config.read_text("utf-8").replace('"../card"', f'"{bench.card}"')
+        bench.config.write_text(text, "utf-8")
+        kept = {path: path.read_bytes() for path in bench.root.rglob("*") if path.is_file()}
+        live(bench, clip)
+        status = bench.root / "device" / "status.new"
+        paths = {"card": [bench.card, *bench.card.rglob("*")], "status file": [status, status.with_suffix(".json")]}
+        expected = frames(bench)
+    cases = []
+    for where, trace in CALLS.items():
+        with in_memory(home) as folder:
+            lived = traced(_again(folder, kept), clip, paths[where], trace, None)
+            assert lived.status == ENDED, lived.said
+            cases += [Case(where, c, e, n + 1) for c in trace for e in ERRORS for n in range(lived.calls[c])]
+    for case in random.Random(seed).sample(cases, round(len(cases) * share)):
+        with in_memory(home) as folder:
+            bench = _again(folder, kept)
+            lived = traced(bench, clip, paths[case.where], CALLS[case.where], case)
+            found = check(bench, lived, case, expected)
+        assert lived.failed, f"{case}: strace made nothing fail"
+        done[f"{case.call}, {case.where}"] += 1
+        ends[lived.status] += 1
+        wrong.update({what for what, _ in found})
+        for what, detail in found:
+            print(f"{case.where}: {case.call} {case.nth} ends with {case.error}: {what}: {detail}", flush=True)
+    ended = {"told": ends[ENDED], "started again": ends[STARTED_AGAIN]}
+    return {"cases": len(cases), "failed": dict(done), "ended": ended, "wrong": dict(wrong)}
+
+
+def _again(folder: Path, kept: dict[Path, bytes]) -> Bench:
+    """The same bench, with nothing on its card."""
+    for path, data in kept.items():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+        path.chmod(0o600)
+    bench = Bench(folder / "bench")
+    bench.card.mkdir(exist_ok=True)
+    return bench
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--share", type=float, required=True, help="of all cases, drawn by the seed; 1: all")
+    parser.add_argument("--seed", type=int, required=True)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as work:
+        print(json.dumps(campaign(Path(work), options.share, options.seed)))
+
+
+if __name__ == "__main__":
+    main()
