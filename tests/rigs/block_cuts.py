@@ -33,7 +33,6 @@ from tests.rigs.story import LOST_US, last_durable_us, make_clip, make_device, m
 CUTS_A_RUN = 50
 READ_EVERY = 5
 """So many cuts apart another recording is made, and all is opened and decoded."""
-EXAMPLES = 4
 ANOTHER = "another"
 """A file of somebody else's on the card, whose sync makes the file system's journal commit."""
 NEXT_BOOT_US = 3_600_000_000
@@ -139,6 +138,7 @@ class Checks:
     def __init__(self, told: Told, length: int) -> None:
         self.told, self.length = told, length
         self.wrong: list[tuple[str, str]] = []
+        self.superblock_torn = False
         self.moment = next((m for m in reversed(told.notes.moments) if m.length <= length), Moment(0, 0, "", ()))
 
     def say(self, kind: str, detail: str) -> None:
@@ -199,7 +199,7 @@ def check_cut(told: Told, left: bytearray, length: int, clip: list[EncodedFrame]
     image = told.image.with_name("left.img")
     write_sparse(image, left)
     try:
-        mended(image)
+        checks.superblock_torn = mended(image)
         with mounted(image, told.bench.card):
             before = checks.survived()
             start_again(told.bench, clip, record=record)
@@ -240,8 +240,7 @@ def write_sparse(path: Path, data: bytearray) -> None:
 def campaign(work: Path, kind: str, cuts: int, seed: int) -> dict[str, object]:
     clip = make_clip()
     wrong: Counter[str] = Counter()
-    examples: list[str] = []
-    done, requests, flushes, runs = 0, 0, 0, 0
+    done, requests, flushes, runs, torn = 0, 0, 0, 0, 0
     while done < cuts:
         odds = random.Random(f"{seed} {runs}")
         with in_memory(work / f"run-{runs}") as folder:
@@ -251,13 +250,21 @@ def campaign(work: Path, kind: str, cuts: int, seed: int) -> dict[str, object]:
             for n, length in enumerate(sorted(odds.randint(1, max(1, told.live)) for _ in range(count))):
                 checks = check_cut(told, medium.cut(length, odds), length, clip, record=n % READ_EVERY == 0)
                 wrong.update({kind for kind, _ in checks.wrong})
-                examples += [f"seed {seed}, run {runs}, cut {n} at {length}: {k}: {d}" for k, d in checks.wrong]
+                torn += checks.superblock_torn
+                for what, detail in checks.wrong:
+                    print(f"seed {seed}, run {runs}, cut {n} at {length}: {what}: {detail}", flush=True)
             told.log.close()
         done, runs = done + count, runs + 1
         requests, flushes = requests + told.live, flushes + len(told.log.flushes)
         print(f"{done} cuts in {runs} runs: {dict(wrong) or 'nothing wrong'}", flush=True)
-    print(*examples[:EXAMPLES], sep="\n")
-    return {"cuts": done, "runs": runs, "requests": requests, "flushes": flushes, "wrong": dict(wrong)}
+    return {
+        "cuts": done,
+        "runs": runs,
+        "requests": requests,
+        "flushes": flushes,
+        "superblocks torn": torn,
+        "wrong": dict(wrong),
+    }
 
 
 def main() -> None:

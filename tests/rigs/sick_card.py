@@ -63,8 +63,8 @@ def nothing(card: Path) -> None:
 CASES: dict[str, tuple[Callable[[Path], None], tuple[str, int] | None]] = {
     "fills": (fill, None),
     "is damaged, becomes read-only": (damage, None),
-    "fails its writes": (nothing, ("pwritev", 130)),
-    "fails its flushes": (nothing, ("flush_to_disk", 45)),
+    "fails its writes": (nothing, ("pwritev", 90)),
+    "fails its flushes": (nothing, ("flush_to_disk", 30)),
 }
 """What happens after three live seconds; from which request of which kind on the device fails."""
 
