@@ -8,7 +8,7 @@ SEED ?= 1
 JOBS ?= 2
 MACHINE ?= arm64
 
-.PHONY: help demo panel panel-picture test lanes pins deb check format bench power-cuts alterations edits export-edits verify-large policy-million clean
+.PHONY: help demo panel panel-picture test lanes pins deb check format bench power-cuts alterations edits export-edits verify-large policy-million block-cuts kills failing-calls clean
 
 help:
 	@sed -n 's/^## //p' Makefile
@@ -67,6 +67,18 @@ bench: $(READY)
 ## make power-cuts  a power cut at every write and every sync of a scripted recording
 power-cuts: $(READY)
 	BODYCAM_CUTS=all BODYCAM_SEED=$(SEED) $(BIN)/python -m pytest tests/test_power_cuts.py
+
+## make block-cuts  5,000 power cuts of a real ext4 under the real daemon; as root
+block-cuts: $(READY)
+	BODYCAM_CUTS=5000 BODYCAM_SEED=$(SEED) $(BIN)/python -m pytest -s -m lane tests/lanes/test_block_cuts.py -k power_cut
+
+## make kills       1,000 kills of the daemon at instants that a seed draws; as root
+kills: $(READY)
+	BODYCAM_KILLS=1000 BODYCAM_SEED=$(SEED) $(BIN)/python -m pytest -s -m lane tests/lanes/test_block_cuts.py -k killed
+
+## make failing-calls  every system call on the card fails once, with EIO and with ENOSPC; as root
+failing-calls: $(READY)
+	BODYCAM_SHARE=1 BODYCAM_SEED=$(SEED) $(BIN)/python -m pytest -s -m lane tests/lanes/test_block_cuts.py -k system_call
 
 ## make alterations every class of alteration, done once to a card, an export and a clip: what verify says, and where
 alterations: $(READY)

@@ -147,7 +147,9 @@ def failing(event: str, nth: int) -> list[Node]:
     states = [{"event": event, "state": n, "new_state": n + 1} for n in range(1, nth)]
     error = {"event": event, "state": nth, "errno": 5, "once": False, "immediately": False}
     rules = {"set-state": states, "inject-error": [error]}
-    return [{"driver": "blkdebug", "node-name": "top", "image": "image", **rules}]
+    rules = {"set-state": states, "inject-error": [error]}
+    failing_node = {"driver": "blkdebug", "node-name": "fails", "image": "image", **rules}
+    return [failing_node, {"driver": "raw", "node-name": "top", "file": "fails"}]
 
 
 def slowed(bytes_per_s: int) -> list[Node]:

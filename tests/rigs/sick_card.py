@@ -29,7 +29,7 @@ from tests.rigs.noted_disk import Moment, Notes
 from tests.rigs.story import make_clip, make_story_bench, not_activated
 
 FILLER = "of-somebody-else"
-SLOW_BYTES_PER_S = 150_000
+SLOW_BYTES_PER_S = 400_000
 LIMIT_S = 60
 
 
@@ -64,7 +64,7 @@ CASES: dict[str, tuple[Callable[[Path], None], tuple[str, int] | None]] = {
     "fills": (fill, None),
     "is damaged, becomes read-only": (damage, None),
     "fails its writes": (nothing, ("pwritev", 90)),
-    "fails its flushes": (nothing, ("flush_to_disk", 30)),
+    "fails its flushes": (nothing, ("flush_to_disk", 45)),
 }
 """What happens after three live seconds; from which request of which kind on the device fails."""
 
