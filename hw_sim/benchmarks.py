@@ -288,11 +288,12 @@ def _warm_muxer(keyframe: bytes) -> None:
     """Load libav and use it once, as the first recording does: it belongs to the base."""
     from device.media.fmp4 import Muxer
     from device.media.frames import CaptureFlags, Frame, parameter_sets
+    from device.media.picture import picture_of
 
     frame = Frame(keyframe, 0, 0, True, CaptureFlags("street"))
     sets = parameter_sets(keyframe)
     assert sets is not None, "a keyframe has its parameter sets"
-    Muxer(frame, sets, None).fragment(1, [frame], [], 33_333)
+    Muxer(frame, sets, None).fragment(1, [picture_of(frame)], [], 33_333)
 
 
 def _mixed_inputs(count: int) -> "list[Input]":

@@ -12,8 +12,9 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from device.evidence.identity import Role
 from device.media import onvif
 from device.media.frames import CaptureFlags, Frame, parameter_sets
-from device.media.nal import PPS, SEI, START_CODE, annex_b_units, begins_gop, is_slice, length_prefixed_units, unit_type
+from device.media.nal import PPS, SEI, START_CODE, begins_gop, is_slice, length_prefixed_units, unit_type
 from device.media.onvif_sei import SigningSei, Vendor, document, finished, parse
+from device.media.picture import Picture
 from hw_sim.agency import Agency, Issued
 from tests.benches import DEVICE
 from tests.conftest import SHARED
@@ -148,21 +149,21 @@ def media_key(agency: Agency, sign_us: int = 0) -> SlowKey:
 UTC_OFFSET_US = 1_790_000_000_000_000
 
 
-def signed(frames: list[Frame], key: SlowKey, group: int = 1) -> list[Frame]:
+def signed(frames: list[Frame], key: SlowKey, group: int = 1) -> list[Picture]:
     """Signed `group` GOPs at a time."""
     sets = parameter_sets(frames[0].data)
     assert sets is not None
     progress = onvif.Progress()
-    done: list[Frame] = []
+    done: list[Picture] = []
     cuts = cuts_of(frames)
     for n in range(0, len(cuts), group):
         video, progress = onvif.sign_cuts(cuts[n : n + group], progress, key.signature(), UTC_OFFSET_US, sets.pps)
-        done += [frame for frames in video for frame in frames]
+        done += [picture for pictures in video for picture in pictures]
     return done
 
 
-def as_samples(frames: list[Frame]) -> list[Sample]:
-    return [list(map(bytes, annex_b_units(frame.data))) for frame in frames]
+def as_samples(pictures: list[Picture]) -> list[Sample]:
+    return [list(map(bytes, picture.units)) for picture in pictures]
 
 
 def with_unit(samples: list[Sample], at: tuple[int, int], change: Callable[[bytes], list[bytes]]) -> list[Sample]:

@@ -15,7 +15,7 @@ from device.evidence.opened_media import OpenedMedia
 from device.evidence.opening import Identity, check_plaintext
 from device.evidence.records import RecordingOpened
 from device.media import onvif
-from device.media.nal import annex_b_units, unit_type
+from device.media.nal import unit_type
 from device.media.onvif_sei import parse
 from hw_sim.agency import Agency, Bench
 from hw_sim.disk import TwinDisk
@@ -241,11 +241,9 @@ def test_a_delimiter_stays_first(clip: Path) -> None:
 def test_frames_that_the_ring_shares_are_not_changed(clip: Path) -> None:
     frames = frames_of(unsigned(samples_of(clip)))
     before = [frame.data for frame in frames]
-    after = signed(frames, media_key(AGENCY))
+    pictures = signed(frames, media_key(AGENCY))
     assert [frame.data for frame in frames] == before
-    assert [(frame.number, frame.at_us, frame.keyframe) for frame in after] == [
-        (frame.number, frame.at_us, frame.keyframe) for frame in frames
-    ]
+    assert [picture.frame for picture in pictures] == frames
 
 
 def test_any_frames_are_signed(clip: Path) -> None:
@@ -260,8 +258,8 @@ def test_any_frames_are_signed(clip: Path) -> None:
             [onvif.Cut(frames, 2_000_000)], onvif.Progress(), key.signature(), 0, b"\x68\xee"
         )
         assert progress.counter >= 1
-        assert [frame.number for frame in video] == list(range(8))
-        assert list(annex_b_units(video[-1].data))[-1][0] == 6
+        assert [picture.frame.number for picture in video] == list(range(8))
+        assert video[-1].units[-1][0] == 6
 
 
 # -- against the ledger ---------------------------------------------------------------------------------------------

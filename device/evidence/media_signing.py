@@ -1,6 +1,6 @@
 """A recording's ONVIF Media Signing: who signs, and how far it is. Recorder thread; the key may be slow.
 
-The ring's frames are shared by recordings that overlap, so the SEIs go into copies, as each recording is written.
+The ring's frames are shared by recordings that overlap: the SEIs go among the units of pictures that are this recording's.
 """
 
 from collections.abc import Sequence
@@ -13,8 +13,8 @@ from device.evidence.envelope import Signer
 from device.evidence.identity import issuer_name, load_certificate
 from device.evidence.segmenter import Cut
 from device.media import onvif
-from device.media.frames import Frame
 from device.media.onvif_sei import Vendor
+from device.media.picture import Picture, picture_of
 
 
 class MediaSigner(msgspec.Struct, frozen=True):
@@ -45,16 +45,16 @@ class MediaSignatures:
         """The wall time that the SEIs claim for the recording's first frame; the others count from it in boot time."""
         return None if self._media is None else self._base_us + self._utc_offset_us
 
-    def signed(self, cuts: Sequence[Cut]) -> list[list[Frame]]:
-        """The video of each cut, with SEIs. Called again before `settle`, it begins where it began before."""
+    def signed(self, cuts: Sequence[Cut]) -> list[list[Picture]]:
+        """The pictures of each cut, with SEIs. Called again before `settle`, it begins where it began before."""
         if self._media is None:
-            return [cut.video for cut in cuts]
+            return [[picture_of(frame) for frame in cut.video] for cut in cuts]
         signature = onvif.Signature(
             sign=self._media.signer.sign, chain=self._media.chain, vendor=self._media.vendor, now_us=self._clock.now_us
         )
         video = [onvif.Cut(cut.video, cut.end_us) for cut in cuts]
-        frames, self._tried = onvif.sign_cuts(video, self._progress, signature, self._utc_offset_us, self._pps)
-        return frames
+        pictures, self._tried = onvif.sign_cuts(video, self._progress, signature, self._utc_offset_us, self._pps)
+        return pictures
 
     def settle(self) -> None:
         """What `signed` gave last is durable."""

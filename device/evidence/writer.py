@@ -44,6 +44,7 @@ from device.evidence.segmenter import Cut, Missing
 from device.evidence.sound import Silence
 from device.media.fmp4 import VIDEO_TIMESCALE_HZ, AudioFormat, Muxer
 from device.media.frames import Frame, ParameterSets
+from device.media.picture import Picture
 
 GROUP_LIMIT = 64
 """Segments under one record; its line stays below half of what a reader accepts."""
@@ -208,8 +209,8 @@ class RecordingWriter:
             abandon(init)
         self._ledger = self._disk.create(f"{self._folder}/{layout.LEDGER}")
 
-    def _write_segment(self, n: int, cut: Cut, video: list[Frame], files: list[File]) -> Segment:
-        """Write one segment's file, not yet durable; its handle is added to `files`. `video`: the cut's, signed."""
+    def _write_segment(self, n: int, cut: Cut, video: list[Picture], files: list[File]) -> Segment:
+        """Write one segment's file, not yet durable; its handle is added to `files`. `video`: the cut's pictures, signed."""
         attempt = self._attempts.get(n, 0)
         sealed = self._sealer.seal(self._muxer.fragment(n + 1, video, cut.audio, cut.end_us))
         file = self._disk.create(f"{self._folder}/{layout.segment_file(n, attempt)}")

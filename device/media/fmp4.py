@@ -1,25 +1,24 @@
 """Frames to fragmented MP4 (ISO BMFF): one init, then one moof+mdat a segment.
 
-One libavformat muxer a segment and no muxer state across segments: a long-lived one holds video back when audio is
-late, and stamps late audio wrongly. Decode times count from the recording's first video frame, each track from its
-own boot times, video in µs, audio in samples. Called by the recorder thread only.
+The init is libavformat's, from the first keyframe; a fragment is written here, with no state from one to the next: a muxer
+that lives on holds video back when audio is late, and stamps late audio wrongly. Decode times count from the recording's
+first video frame, each track from its own boot times, video in µs, audio in samples. Called by the recorder thread only.
 
 PyAV is imported when the first recording opens, not before.
 """
 
 import io
+import itertools
+import struct
 from collections.abc import Sequence
 from fractions import Fraction
-from typing import TYPE_CHECKING
 
 import msgspec
 
 from device.errors import EvidenceError
-from device.media.boxes import top_level_boxes
-from device.media.frames import Frame, ParameterSets
-
-if TYPE_CHECKING:
-    import av
+from device.media.fragment import AUDIO_TRACK, VIDEO_TRACK, Run, head
+from device.media.frames import PACKET_SAMPLES, Frame, ParameterSets
+from device.media.picture import Picture, Unit
 
 VIDEO_TIMESCALE_HZ = 1_000_000
 _VIDEO_BASE = Fraction(1, VIDEO_TIMESCALE_HZ)
@@ -52,7 +51,6 @@ class Muxer:
         self.base_us = keyframe.at_us
         self.parameter_sets = sets
         self._audio_format = audio
-        self._audio_base = Fraction(1, audio.sample_rate_hz if audio is not None else 1)
         try:
             self._template = av.open(io.BytesIO(keyframe.data), format="h264")
             context = self._template.streams.video[0].codec_context
@@ -63,53 +61,61 @@ class Muxer:
         self.height = context.height
         self.init = self._init()
 
-    def fragment(self, sequence_number: int, video: Sequence[Frame], audio: Sequence[Frame], end_us: int) -> bytes:
+    def fragment(self, sequence_number: int, video: Sequence[Picture], audio: Sequence[Frame], end_us: int) -> bytes:
         """One moof+mdat. `sequence_number` counts from 1; the last video frame lasts until `end_us`.
 
-        Raises `EvidenceError` when libavformat refuses a frame.
+        Raises `EvidenceError` for what has no room in one.
         """
-        import av
-
+        data: list[Unit] = [b""]
+        runs = []
+        if video:
+            runs.append(self._pictures(video, end_us, data))
+        if audio:
+            runs.append(self._sound(audio, data))
         try:
-            return self._fragment(sequence_number, video, audio, end_us)
-        except av.error.FFmpegError as failure:
-            raise EvidenceError(f"a frame can't be put into a segment: {failure}") from failure
+            data[0] = head(sequence_number, runs)
+        except struct.error as failure:
+            raise EvidenceError(f"frames that can't be put into one segment: {failure}") from failure
+        return b"".join(data)
 
-    def _fragment(self, sequence_number: int, video: Sequence[Frame], audio: Sequence[Frame], end_us: int) -> bytes:
-        import av
+    def _pictures(self, video: Sequence[Picture], end_us: int, data: list[Unit]) -> Run:
+        """The run of the pictures, whose units are added to `data`, each behind its length."""
+        frames = [picture.frame for picture in video]
+        sizes = []
+        for picture in video:
+            size = 0
+            for unit in picture.units:
+                length = len(unit)
+                data.append(length.to_bytes(4, "big"))
+                data.append(unit)
+                size += 4 + length
+            sizes.append(size)
+        durations = [after.at_us - frame.at_us for frame, after in itertools.pairwise(frames)]
+        durations.append(max(1, end_us - frames[-1].at_us))
+        syncs = [frame.keyframe for frame in frames]
+        return Run(VIDEO_TRACK, frames[0].at_us - self.base_us, durations, sizes, syncs)
 
-        buffer, container, video_stream, audio_stream = self._open({"fragment_index": str(sequence_number)})
-        ends_us = [frame.at_us for frame in video[1:]] + [end_us]
-        for frame, next_us in zip(video, ends_us, strict=False):
-            packet = av.Packet(frame.data)
-            packet.stream = video_stream
-            packet.time_base = _VIDEO_BASE
-            packet.pts = packet.dts = frame.at_us - self.base_us
-            packet.duration = max(1, next_us - frame.at_us)
-            packet.is_keyframe = frame.keyframe
-            container.mux_one(packet)
-        last_time = -1
-        for frame in audio:
-            assert audio_stream is not None
-            last_time = max(self._audio_time(frame), last_time + 1)
-            packet = av.Packet(frame.data)
-            packet.stream = audio_stream
-            packet.time_base = self._audio_base
-            packet.pts = packet.dts = last_time
-            packet.duration = 1024
-            packet.is_keyframe = True
-            container.mux_one(packet)
-        container.close()
-        written = buffer.getvalue()
-        boxes = list(top_level_boxes(written))
-        if [box.kind for box in boxes] != [b"ftyp", b"moov", b"moof", b"mdat"]:
-            raise EvidenceError(f"a segment of {[box.kind for box in boxes]}")
-        if written[: boxes[2].offset] != self.init:
-            raise EvidenceError("the init of one recording never changes, and this segment's did")
-        return written[boxes[2].offset :]
+    def _sound(self, audio: Sequence[Frame], data: list[Unit]) -> Run:
+        times: list[int] = []
+        for packet in audio:
+            times.append(max(self._audio_time(packet), times[-1] + 1 if times else 0))
+            data.append(packet.data)
+        durations = [after - at for at, after in itertools.pairwise(times)]
+        sizes = [len(packet.data) for packet in audio]
+        return Run(AUDIO_TRACK, times[0], [*durations, PACKET_SAMPLES], sizes, [True] * len(sizes))
 
     def _init(self) -> bytes:
-        buffer, container, _, _ = self._open({})
+        import av
+
+        buffer = io.BytesIO()
+        container = av.open(buffer, "w", format="mp4", options=_MUXER_OPTIONS)
+        video = container.add_stream_from_template(self._template.streams.video[0], opaque=True)
+        video.time_base = _VIDEO_BASE
+        if self._audio_format is not None:
+            audio = container.add_stream("aac", rate=self._audio_format.sample_rate_hz)
+            audio.codec_context.layout = "mono" if self._audio_format.channels == 1 else "stereo"
+            audio.codec_context.extradata = self._audio_format.config
+            audio.time_base = Fraction(1, self._audio_format.sample_rate_hz)
         container.start_encoding()
         container.close()
         return buffer.getvalue()
@@ -118,20 +124,3 @@ class Muxer:
         """In samples from the recording's first picture: of the packet's own time, whatever was muxed before it."""
         assert self._audio_format is not None
         return round((frame.at_us - self.base_us) * self._audio_format.sample_rate_hz / 1_000_000)
-
-    def _open(
-        self, options: dict[str, str]
-    ) -> tuple[io.BytesIO, "av.container.OutputContainer", "av.VideoStream", "av.AudioStream | None"]:
-        import av
-
-        buffer = io.BytesIO()
-        container = av.open(buffer, "w", format="mp4", options=_MUXER_OPTIONS | options)
-        video = container.add_stream_from_template(self._template.streams.video[0], opaque=True)
-        video.time_base = _VIDEO_BASE
-        if self._audio_format is None:
-            return buffer, container, video, None
-        audio = container.add_stream("aac", rate=self._audio_format.sample_rate_hz)
-        audio.codec_context.layout = "mono" if self._audio_format.channels == 1 else "stereo"
-        audio.codec_context.extradata = self._audio_format.config
-        audio.time_base = self._audio_base
-        return buffer, container, video, audio

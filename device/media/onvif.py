@@ -11,13 +11,15 @@ has its own.
 """
 
 import hashlib
+import itertools
 from collections.abc import Callable, Sequence
 
 import msgspec
 
 from device.media.frames import Frame
-from device.media.nal import DELIMITER, START_CODE, annex_b_units, begins_gop, is_slice, unit_type
+from device.media.nal import DELIMITER, begins_gop, unit_type
 from device.media.onvif_sei import HASH_BYTES, General, Vendor, document, finished
+from device.media.picture import Picture, Unit, picture_of
 
 SHARE = 50
 """Of the time shown, at most one part in so many goes into signatures while catching up."""
@@ -68,26 +70,27 @@ class _Part(msgspec.Struct, frozen=True):
 
 def sign_cuts(
     cuts: Sequence[Cut], progress: Progress, signature: Signature, utc_offset_us: int, pps: bytes
-) -> tuple[list[list[Frame]], Progress]:
-    """The same frames, cut by cut, with SEIs; and how far it is then. `utc_offset_us`: wall time less boot time;
+) -> tuple[list[list[Picture]], Progress]:
+    """The pictures, cut by cut, with SEIs; and how far it is then. `utc_offset_us`: wall time less boot time;
     `pps`: the recording's picture parameter set.
 
     Nothing is remembered here: a group that could not be written is signed again from the old `Progress`.
     """
-    frames = [frame for cut in cuts for frame in cut.video]
-    parts = _parts(cuts)
+    video = [[picture_of(frame) for frame in cut.video] for cut in cuts]
+    pictures = list(itertools.chain.from_iterable(video))
+    parts = _parts(cuts, video)
     waiting = b""
     waiting_since = 0
     for n, part in enumerate(parts):
-        hashes, anchor = _hashes(frames[part.first : part.last + 1], progress.anchor, waiting)
+        hashes, anchor = _hashes(pictures[part.first : part.last + 1], progress.anchor, waiting)
         if waiting and part.first < part.last:
-            frames[part.first + 1] = _before(frames[part.first + 1], waiting)
+            _put_before(pictures[part.first + 1], waiting)
         elif waiting:
-            frames[part.first] = _behind(frames[part.first], waiting, pps)
+            _put_behind(pictures[part.first], waiting, pps)
         general = General(
             counter=progress.counter + 1,
             partial=part.partial,
-            start_us=frames[part.first].at_us + utc_offset_us,
+            start_us=pictures[part.first].frame.at_us + utc_offset_us,
             end_us=part.end_us + utc_offset_us,
             units=len(hashes),
             gop_hash=_sha256(b"".join(hashes)),
@@ -96,7 +99,7 @@ def sign_cuts(
         progress = msgspec.structs.replace(
             progress, counter=general.counter, linked=next(iter(hashes), NO_HASH), anchor=anchor
         )
-        shown_us = part.end_us - frames[parts[waiting_since].first].at_us
+        shown_us = part.end_us - pictures[parts[waiting_since].first].frame.at_us
         due = shown_us >= SHARE * progress.took_us or n - waiting_since + 1 >= MAX_GOPS
         if due or part.partial or n == len(parts) - 1:
             begun_us = signature.now_us()
@@ -104,24 +107,23 @@ def sign_cuts(
             written = document(general, hashes, vendor, signature.chain, signed=True)
             unit = finished(written, signature.sign(written))
             progress = msgspec.structs.replace(progress, took_us=signature.now_us() - begun_us)
-            frames[part.last] = _behind(frames[part.last], unit, pps)
+            _put_behind(pictures[part.last], unit, pps)
             waiting, waiting_since = b"", n + 1
         else:
             waiting = finished(document(general, hashes, None, b"", signed=False), b"")
-    ordered = iter(frames)
-    return [[next(ordered) for _ in cut.video] for cut in cuts], progress
+    return video, progress
 
 
-def _parts(cuts: Sequence[Cut]) -> list[_Part]:
+def _parts(cuts: Sequence[Cut], video: Sequence[Sequence[Picture]]) -> list[_Part]:
     """GOP by GOP, none across two cuts: a cut that does not begin with a keyframe goes on with the GOP before."""
     parts: list[_Part] = []
     offset = 0
-    for cut in cuts:
+    for cut, pictures in zip(cuts, video, strict=True):
         begins = [0]
         units = 0
-        for n, frame in enumerate(cut.video):
-            count = sum(map(is_slice, annex_b_units(frame.data)))
-            if n and (_begins_gop(frame) or units + count > MAX_UNITS):
+        for n, picture in enumerate(pictures):
+            count = len(picture.slices)
+            if n and (picture.begins_gop or units + count > MAX_UNITS):
                 begins.append(n)
                 units = 0
             units += count
@@ -130,23 +132,17 @@ def _parts(cuts: Sequence[Cut]) -> list[_Part]:
                 continue
             last = end == len(cut.video)
             end_us = cut.end_us if last else cut.video[end].at_us
-            partial = not last and not _begins_gop(cut.video[end])
+            partial = not last and not pictures[end].begins_gop
             parts.append(_Part(offset + begin, offset + end - 1, end_us, partial))
         offset += len(cut.video)
     return parts
 
 
-def _begins_gop(frame: Frame) -> bool:
-    return frame.keyframe and any(map(begins_gop, annex_b_units(frame.data)))
-
-
-def _hashes(frames: Sequence[Frame], anchor: bytes, waiting: bytes) -> tuple[tuple[bytes, ...], bytes]:
+def _hashes(pictures: Sequence[Picture], anchor: bytes, waiting: bytes) -> tuple[tuple[bytes, ...], bytes]:
     """The hashes of a part's slices in order, and of the SEI that waits to be put behind its first picture."""
     hashes = []
-    for n, frame in enumerate(frames):
-        for unit in annex_b_units(frame.data):
-            if not is_slice(unit):
-                continue
+    for n, picture in enumerate(pictures):
+        for unit in picture.slices:
             hashed = _sha256(unit)
             if begins_gop(unit):
                 anchor = hashed
@@ -158,18 +154,16 @@ def _hashes(frames: Sequence[Frame], anchor: bytes, waiting: bytes) -> tuple[tup
     return tuple(hashes), anchor
 
 
-def _before(frame: Frame, unit: bytes) -> Frame:
-    """The frame with a unit before its picture, after its access unit delimiter if it has one."""
-    first = next(annex_b_units(frame.data), memoryview(b""))
-    at = frame.data.index(bytes(first)) + len(first) if unit_type(first) == DELIMITER else 0
-    return msgspec.structs.replace(frame, data=frame.data[:at] + START_CODE + unit + frame.data[at:])
+def _put_before(picture: Picture, unit: bytes) -> None:
+    """A unit before its slices, after its access unit delimiter if it has one."""
+    picture.units.insert(1 if picture.units and unit_type(picture.units[0]) == DELIMITER else 0, unit)
 
 
-def _behind(frame: Frame, unit: bytes, pps: bytes) -> Frame:
-    """The frame with a unit behind its picture: the repeated picture parameter set tells decoders that what follows
-    belongs to what comes next, as it does in a byte stream; without it some complain of a late SEI."""
-    return msgspec.structs.replace(frame, data=b"".join((frame.data, START_CODE, pps, START_CODE, unit)))
+def _put_behind(picture: Picture, unit: bytes, pps: bytes) -> None:
+    """A unit behind its slices: the repeated picture parameter set tells decoders that what follows belongs to what comes
+    next, as it does in a byte stream; without it some complain of a late SEI."""
+    picture.units += [pps, unit]
 
 
-def _sha256(data: bytes | memoryview) -> bytes:
+def _sha256(data: Unit) -> bytes:
     return hashlib.sha256(data).digest()

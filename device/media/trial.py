@@ -47,6 +47,7 @@ def count_decoded(segment: bytes) -> tuple[int, int]:
 def _make_segment() -> bytes:
     from device.media.aac import AacEncoder, audio_specific_config
     from device.media.fmp4 import AudioFormat, Muxer
+    from device.media.picture import picture_of
 
     encoder = AacEncoder(RATE_HZ, CHANNELS, BITRATE_BPS)
     packets = [each for _ in range(PACKETS) for each in encoder.encode(bytes(2 * CHANNELS * PACKET_SAMPLES))]
@@ -58,4 +59,4 @@ def _make_segment() -> bytes:
     assert sets is not None, "they are in it"
     picture = Frame(BLACK, 0, 0, keyframe=True, flags=_FLAGS)
     muxer = Muxer(picture, sets, AudioFormat(RATE_HZ, CHANNELS, audio_specific_config(RATE_HZ, CHANNELS)))
-    return muxer.init + muxer.fragment(1, [picture], sound, 1_000_000)
+    return muxer.init + muxer.fragment(1, [picture_of(picture)], sound, 1_000_000)
