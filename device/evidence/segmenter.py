@@ -232,7 +232,7 @@ class Segmenter:
 
         missing = []
         first = before.number + 1
-        for refusal in self._ring.refusals(first, after.number - 1):
+        for refusal in self._ring.refusals(first, after.number - 1) if first < after.number else ():
             if refusal.first_number > first:
                 missing.append(gap("keyframe-awaited", first, refusal.first_number - 1))
             missing.append(gap(refusal.cause, refusal.first_number, refusal.last_number))
@@ -289,7 +289,7 @@ class Segmenter:
         """Sound while no picture comes, a second at a time, or what is left of it at the recording's end."""
         to_us = self.claim.to_us
         at_the_end = to_us is not None and self._video_complete(now_us, to_us) and self._audio_complete(now_us, to_us)
-        if self.changed_sets or self._unread() or not (at_the_end or _silent(self._last, now_us)):
+        if self.changed_sets or not (at_the_end or _silent(self._last, now_us)) or self._unread():
             return None
         audio = self._sound_before(now_us)
         if not audio or (audio[-1].at_us - audio[0].at_us < SEGMENT_US and not at_the_end):

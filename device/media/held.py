@@ -40,6 +40,13 @@ class Gop:
     def last_number(self) -> int:
         return self.frames[-1].number
 
+    def part(self, from_number: int, to_us: int | None) -> list[Frame]:
+        """The frames numbered so and up, captured before `to_us`: mostly all."""
+        frames = self.frames
+        if frames[0].number >= from_number and (to_us is None or frames[-1].at_us < to_us):
+            return frames.copy()
+        return [f for f in frames if f.number >= from_number and (to_us is None or f.at_us < to_us)]
+
 
 class Claim:
     """A recording's hold on the ring: everything from `from_us` to `to_us` that it has not yet made durable.

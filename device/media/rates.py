@@ -26,6 +26,8 @@ class Rates:
     def longest_us(self, from_us: int, to_us: int) -> int:
         """The longest period that may have been in force between two boot times."""
         changes = tuple(self._changes)
+        if len(changes) == 1:
+            return changes[0][1]
         ends_us = [at_us for at_us, _ in changes[1:]]
         in_force = [
             period_us

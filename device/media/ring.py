@@ -181,11 +181,13 @@ class Ring:
         """The claim's video by GOP: frames numbered `from_number` and up, to now or to the claim's end."""
         with self._lock:
             unread = []
-            for gop in self._gops:
-                if gop.last_number >= from_number and claim.needs(gop):
-                    frames = [f for f in gop.frames if f.number >= from_number and _before(f, claim.to_us)]
-                    if frames:
-                        unread.append((gop.parameter_sets, frames))
+            for gop in reversed(self._gops):
+                if gop.last_number < from_number:
+                    break
+                frames = gop.part(from_number, claim.to_us) if claim.needs(gop) else []
+                if frames:
+                    unread.append((gop.parameter_sets, frames))
+            unread.reverse()
             return unread
 
     def audio(self, claim: Claim, from_number: int, before_us: int) -> list[Frame]:
