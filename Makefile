@@ -60,9 +60,10 @@ format: $(READY)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-## make bench       medians and ratios, taken in one run
+## make bench       medians and ratios, taken in one run: a quarter of an hour on a quiet machine; picamera2's outputs are set beside
 bench: $(READY)
-	$(BIN)/python -m hw_sim.benchmarks
+	@$(BIN)/pip install --quiet --no-deps --upgrade --target $(BIN)/../bench picamera2==0.3.38 || echo "picamera2 can't be installed: not measured"
+	$(BIN)/python -m hw_sim.benchmarks --write docs
 
 ## make power-cuts  a power cut at every write and every sync of a scripted recording
 power-cuts: $(READY)

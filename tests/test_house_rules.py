@@ -13,7 +13,7 @@ MAY_WAIT = {
     "hw_sim/demo.py": "plays the person who waits for a process",
     "hw_sim/signers.py": "plays the token that takes its time",
     "hw_sim/panel/server.py": "the panel's own event loop, between two looks at the twin",
-    "hw_sim/benchmarks.py": "measures processes and threads from outside",
+    "hw_sim/benchmarks/losses.py": "plays the camera's pace for other programs, and waits for them",
 }
 WAITING_CALLS = {"sleep", "wait", "wait_for", "sigwait", "sigtimedwait", "select", "poll", "epoll", "acquire"}
 WAITING_TYPES = {"Event", "Condition", "Semaphore", "Barrier", "Timer", "Queue", "SimpleQueue"}

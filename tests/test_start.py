@@ -42,7 +42,7 @@ def test_the_camera_is_asked_to_start_before_anything_heavy_is_imported() -> Non
 def test_a_daemon_runs_without_numpy_until_somebody_looks_at_the_lens(tmp_path: Path) -> None:
     """On pictures that are encoded already, of which no sample is taken: what is ours imports nothing so heavy."""
     loaded = _loaded(
-        "import sys; from pathlib import Path; from hw_sim.benchmarks import bench_device; "
+        "import sys; from pathlib import Path; from hw_sim.benchmarks.rig import bench_device; "
         "camera = {'width': 160, 'height': 90, 'rate_hz': 30, 'bitrate_bps': 150_000}; "
         f"device, _ = bench_device(Path({str(tmp_path)!r}), camera, audio=False); device.run(2); "
         "assert device.daemon.ring.held_us() > 1_000_000; print(*sys.modules)"

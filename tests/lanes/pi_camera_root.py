@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import IO
 
-from hw_sim.benchmarks import ALLOCATOR
+from hw_sim.benchmarks.rig import ALLOCATOR
 
 TREE = Path(__file__).resolve().parents[2]
 SUITE = "trixie"

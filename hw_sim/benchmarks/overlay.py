@@ -1,12 +1,14 @@
 """What the overlay costs a picture, beside a redraw of the same text with OpenCV, and what a look at the lens costs.
 
-Called by `hw_sim.benchmarks`, in a process of its own. All is measured in one run, on pictures of 1080p: a second of them
+All is measured in one run, on pictures of 1080p: a second of them
 at a time, so that the digit that changes once a second is in it. CPU time, since the machine is shared.
 """
 
 import statistics
 import time
 from collections.abc import Callable
+
+from hw_sim.benchmarks.rig import Figures, Scale
 
 WIDTH, HEIGHT, RATE_HZ = 1920, 1080, 30
 SECONDS = 20
@@ -19,7 +21,7 @@ AIMS = {
 }
 
 
-def overlay() -> dict[str, float]:
+def overlay(scale: Scale) -> Figures:  # noqa: ARG001 - a picture is as large as it is
     import cv2
     import numpy as np
 

@@ -7,6 +7,8 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hw_sim.benchmarks.rig import Figures, Scale, bench_device, payload_of
+
 if TYPE_CHECKING:
     from hw_sim.agency import Bench
 
@@ -20,21 +22,19 @@ AIMS = {
 }
 
 
-def overhead() -> dict[str, float]:
+def overhead(scale: Scale) -> Figures:
     """Of a recording of about 60 s, 30 frames a GOP, at two bit rates, as a share of what the encoders gave."""
-    from hw_sim.benchmarks import FULL_HD, bench_device, payload_of
-
-    figures: dict[str, float] = {}
+    figures: Figures = {}
     for rate, bitrate_bps in (("4", 4_000_000), ("8", 8_000_000)):
         for sound in ("without", "with"):
             with tempfile.TemporaryDirectory() as folder:
                 device, clip = bench_device(
-                    Path(folder), {**FULL_HD, "bitrate_bps": bitrate_bps}, audio=sound == "with"
+                    Path(folder), {**scale.camera, "bitrate_bps": bitrate_bps}, audio=sound == "with"
                 )
                 device.run(32)
                 journal = device.bench.card / "journal" / "000000.jsonl"
                 before = journal.stat().st_size
-                device.record(15)
+                device.record(min(15, scale.live_s))
                 device.stop()
                 on_card = sum(f.stat().st_size for f in (device.bench.card / "evidence").glob("*/*"))
                 payload, _ = payload_of(device.bench, clip)

@@ -1,0 +1,95 @@
+"""Instructions per frame of everything after the encoder, counted by callgrind: the same on every run, whatever else the machine
+does. Valgrind's processor has no SHA extensions, nor has a Zero 2 W's, so the digests count as they would there.
+
+Callgrind can begin and end counting at a function of the C library only: each call that counts goes through `bsearch`, which
+calls back once. The program that is counted is this module's `counted`.
+"""
+
+import ctypes
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from hw_sim.benchmarks.rig import SCALES, Figures, Scale, bench_device
+
+GATE = "bsearch"
+CLOCK_HZ = 1_000_000_000
+PER_CYCLE = 0.7
+"""An estimate, not a measurement: instructions a cycle of a Cortex-A53 on code like Python's."""
+AIMS = {
+    "instructions per frame after the encoder, 8 Mbit/s": "",
+    "an estimate for a Zero 2 W: per frame (ms)": "",
+    "an estimate for a Zero 2 W: of one core at 30 Hz (%)": "",
+}
+
+
+def instructions(scale: Scale) -> Figures:
+    """`nan` where valgrind is not installed."""
+    valgrind = shutil.which("valgrind")
+    if valgrind is None:
+        return dict.fromkeys(AIMS, float("nan"))
+    with tempfile.TemporaryDirectory() as folder:
+        out = Path(folder) / "counted"
+        name = next(name for name, each in SCALES.items() if each == scale)
+        counting = ["--tool=callgrind", f"--toggle-collect={GATE}", f"--callgrind-out-file={out}"]
+        done = subprocess.run(
+            [valgrind, *counting, sys.executable, "-m", "hw_sim.benchmarks", "counted", name],
+            check=True,
+            capture_output=True,
+            text=True,
+            env={**os.environ, "PYTHONHASHSEED": "0"},
+        )
+        return figures(out.read_text("utf-8", "replace"), int(done.stdout))
+
+
+def figures(counts: str, frames: int) -> Figures:
+    """From what callgrind wrote."""
+    total = re.search(r"^(?:summary|totals): (\d+)", counts, re.MULTILINE)
+    assert total is not None, "callgrind says how many there were"
+    each = int(total[1]) / frames
+    milliseconds = each / PER_CYCLE / CLOCK_HZ * 1000
+    return dict(zip(AIMS, (each, milliseconds, milliseconds * 30 / 10), strict=True))
+
+
+def counted(scale: Scale) -> None:
+    """A program: a recording in steady state; prints how many frames it had."""
+    seconds = max(2, scale.live_s // 4)
+    with tempfile.TemporaryDirectory() as folder:
+        device, _ = bench_device(Path(folder), scale.camera, audio=False)
+        recorder, ring = device.daemon.recorder, device.daemon.ring
+        device.run(1)
+        device.double()
+        device.run(2)
+        recorder.run_once = _through_the_gate(recorder.run_once)  # type: ignore[method-assign]
+        ring.append_video = _through_the_gate(ring.append_video)  # type: ignore[method-assign]
+        before = ring.next_video_number
+        device.run(seconds)
+        print(ring.next_video_number - before)
+
+
+def _through_the_gate(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The same function, called back by the C library."""
+    kind = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p)
+    gate = getattr(ctypes.CDLL(None), GATE)
+    byte = ctypes.create_string_buffer(1)
+    given: list[tuple[Any, ...]] = [()]
+    answers: list[Any] = [None]
+
+    def call(_: object, __: object) -> int:
+        answers[0] = function(*given[0])
+        return 0
+
+    called_back = kind(call)
+
+    def passed(*arguments: Any) -> Any:
+        given[0] = arguments
+        gate(byte, byte, ctypes.c_size_t(1), ctypes.c_size_t(1), called_back)
+        return answers[0]
+
+    return passed
