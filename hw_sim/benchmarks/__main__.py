@@ -32,6 +32,7 @@ from hw_sim.benchmarks import (
 from hw_sim.benchmarks.rig import ALLOCATOR, SCALES, Figures, Scale, write_clip
 
 REPEATS = 5
+FEWER = 3
 MEASUREMENTS: dict[str, tuple[Callable[[Scale], Figures], dict[str, str]]] = {
     "recording": (recording.pipeline, recording.AIMS),
     "circular": (rivals.circular, rivals.AIMS),
@@ -49,6 +50,8 @@ MEASUREMENTS: dict[str, tuple[Callable[[Scale], Figures], dict[str, str]]] = {
 }
 ONCE = {"losses", "after-encoder", "instructions", "overhead", "memory-30", "memory-120"}
 """What takes its rounds itself, or counts instead of timing."""
+LONG = {"overlay", "verification", "policy", "auditing"}
+"""What takes half a minute each time, or many rounds itself."""
 
 
 def main() -> int:
@@ -80,7 +83,7 @@ def _all(write: Path | None) -> int:
     medians: Figures = {}
     rows: list[page.Row] = []
     for name, (_, aims) in MEASUREMENTS.items():
-        runs = [_in_own_process(name) for _ in range(1 if name in ONCE else REPEATS)]
+        runs = [_in_own_process(name) for _ in range(1 if name in ONCE else FEWER if name in LONG else REPEATS)]
         for what, aim in aims.items():
             values = [run[what] for run in runs]
             medians[what] = statistics.median(values)

@@ -1,11 +1,13 @@
 """Instructions per frame of everything after the encoder, counted by callgrind: the same on every run, whatever else the machine
 does. Valgrind's processor has no SHA extensions, nor has a Zero 2 W's, so the digests count as they would there.
 
-Callgrind can begin and end counting at a function of the C library only: each call that counts goes through `bsearch`, which
-calls back once. The program that is counted is this module's `counted`.
+Callgrind begins and ends counting where a function of C is entered and left: each call that counts is called back by the C
+library's `bsearch`, through the one function of ctypes that does this (`CALLED_BACK`). A Python whose symbols are stripped has
+no such name: then nothing is counted, and that is said. The program that is counted is this module's `counted`.
 """
 
 import ctypes
+import math
 import os
 import re
 import shutil
@@ -18,7 +20,7 @@ from typing import Any
 
 from hw_sim.benchmarks.rig import SCALES, Figures, Scale, bench_device
 
-GATE = "bsearch"
+CALLED_BACK = "closure_fcn"
 CLOCK_HZ = 1_000_000_000
 PER_CYCLE = 0.7
 """An estimate, not a measurement: instructions a cycle of a Cortex-A53 on code like Python's."""
@@ -37,7 +39,7 @@ def instructions(scale: Scale) -> Figures:
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "counted"
         name = next(name for name, each in SCALES.items() if each == scale)
-        counting = ["--tool=callgrind", f"--toggle-collect={GATE}", f"--callgrind-out-file={out}"]
+        counting = ["--tool=callgrind", f"--toggle-collect={CALLED_BACK}", f"--callgrind-out-file={out}"]
         done = subprocess.run(
             [valgrind, *counting, sys.executable, "-m", "hw_sim.benchmarks", "counted", name],
             check=True,
@@ -52,7 +54,7 @@ def figures(counts: str, frames: int) -> Figures:
     """From what callgrind wrote."""
     total = re.search(r"^(?:summary|totals): (\d+)", counts, re.MULTILINE)
     assert total is not None, "callgrind says how many there were"
-    each = int(total[1]) / frames
+    each = int(total[1]) / frames if int(total[1]) else math.nan
     milliseconds = each / PER_CYCLE / CLOCK_HZ * 1000
     return dict(zip(AIMS, (each, milliseconds, milliseconds * 30 / 10), strict=True))
 
@@ -76,7 +78,7 @@ def counted(scale: Scale) -> None:
 def _through_the_gate(function: Callable[..., Any]) -> Callable[..., Any]:
     """The same function, called back by the C library."""
     kind = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p)
-    gate = getattr(ctypes.CDLL(None), GATE)
+    gate = ctypes.CDLL(None).bsearch
     byte = ctypes.create_string_buffer(1)
     given: list[tuple[Any, ...]] = [()]
     answers: list[Any] = [None]
