@@ -3,15 +3,17 @@ at the pace of the camera, with all that they gave to the kernel kept, which is 
 sync, since a power cut may take all that was not.
 """
 
+import os
 import random
 import re
 import shutil
+import signal
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -150,7 +152,9 @@ def _feed(clip: "list[EncodedFrame]", running: "dict[str, subprocess.Popen[bytes
 def _kill(process: "subprocess.Popen[bytes]") -> None:
     """What strace runs is its child: it goes first."""
     children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text("ascii").split()
-    subprocess.run(["/bin/kill", "-KILL", *children, str(process.pid)], check=False)
+    for pid in [*map(int, children), process.pid]:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
     process.wait()
 
 
