@@ -82,7 +82,7 @@ def make_bench(root: Path, camera: dict[str, int], *, audio: bool, pre_event_s: 
     tables: dict[str, dict[str, int | bool]] = {
         "camera": {**camera},
         "microphone": {"enabled": audio},
-        "ring": {"cap_mib": 64 if pre_event_s <= 30 else 192},
+        "ring": {"cap_mib": 64 if pre_event_s <= 30 else 160},
     }
     return lay_out_bench(root, Agency(), "BC-BENCH", policy, tables)
 
