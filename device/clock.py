@@ -174,15 +174,17 @@ class Wake:
 
     def __init__(self) -> None:
         self._event = threading.Event()
+        self.is_rung = self._event.is_set
 
     def ring(self) -> None:
         self._event.set()
 
     def take(self) -> bool:
         """True once for any number of rings since the last call."""
-        rung = self._event.is_set()
+        if not self._event.is_set():
+            return False
         self._event.clear()
-        return rung
+        return True
 
     def wait_until(self, at_us: int, clock: Clock) -> None:
         """Block until rung or until `at_us` on the clock. Only loops in this module call it."""
