@@ -39,7 +39,8 @@ ZERO_2W_BYTES = 512 * 1024 * 1024
 
 
 class TwinHardware:
-    """`scene` makes the pictures (a flat one when not given); `make_camera` takes its place altogether. `wiring`: the
+    """`scene` makes the pictures (a flat one when not given); `make_camera` takes its place altogether, `make_microphone`
+    that of the microphone. `wiring`: the
     daemon's own; `positions`: where its switches have been left, kept up to date. `drift_ppm`: the microphone's.
     `policy_file`: what is offered to the device as its policy. `let_pass`: lets so many µs pass in virtual time.
     `seed` draws the bounce of contacts; `pin_class`: of the board's outputs.
@@ -56,6 +57,7 @@ class TwinHardware:
         positions: dict[str, bool] | None = None,
         scene: "Callable[[Camera], Scene] | None" = None,
         make_camera: Callable[[Camera], AnyCamera] | None = None,
+        make_microphone: "Callable[[Microphone], TwinMicrophone] | None" = None,
         behaviour: Behaviour = "v4l2",
         memory_bytes: int = ZERO_2W_BYTES,
         make_disk: "Callable[[Path], Disk]" = TwinDisk,
@@ -75,6 +77,7 @@ class TwinHardware:
         self.memory_bytes = memory_bytes
         self._scene = scene
         self._make_camera = make_camera
+        self._make_microphone = make_microphone
         self._behaviour: Behaviour = behaviour
         self._make_disk = make_disk
         self._make_signer = make_signer
@@ -118,6 +121,9 @@ class TwinHardware:
         return self.the_camera
 
     def microphone(self, settings: Microphone) -> "TwinMicrophone":
+        if self._make_microphone is not None:
+            self.the_microphone = self._make_microphone(settings)
+            return self.the_microphone
         from hw_sim.microphone import TwinMicrophone
 
         self.the_microphone = TwinMicrophone(

@@ -17,7 +17,7 @@ from device.daemon import Daemon
 from device.evidence.anchoring import Witness
 from device.evidence.disk import Disk
 from device.sight import Sight
-from device.tables import Camera
+from device.tables import Camera, Microphone
 from hw_sim.agency import Bench
 from hw_sim.clock import Scheduler, VirtualClock
 from hw_sim.disk import TwinDisk
@@ -25,6 +25,7 @@ from hw_sim.hardware import AnyCamera, Behaviour, TwinHardware
 from hw_sim.signers import SlowSigner
 
 if TYPE_CHECKING:
+    from hw_sim.microphone import TwinMicrophone
     from hw_sim.scenes import Scene
 
 SECOND_US = 1_000_000
@@ -42,6 +43,7 @@ class VirtualDevice:
         behaviour: Behaviour = "v4l2",
         scene: "Callable[[Camera], Scene] | None" = None,
         make_camera: Callable[[VirtualClock, Camera], AnyCamera] | None = None,
+        make_microphone: "Callable[[VirtualClock, Microphone], TwinMicrophone] | None" = None,
         make_disk: Callable[[Path], Disk] = TwinDisk,
         signer_ms: int = 0,
         make_witness: Callable[[Witness], Witness] = lambda witness: witness,
@@ -55,6 +57,7 @@ class VirtualDevice:
         self._behaviour: Behaviour = behaviour
         self._scene = scene
         self._make_camera = make_camera
+        self._make_microphone = make_microphone
         self._make_disk = make_disk
         self._signer_us = signer_ms * 1000
         self._make_witness = make_witness
@@ -71,7 +74,7 @@ class VirtualDevice:
         self.boots += 1
         self.clock.boot_id = f"boot-{self.boots}"
         configuration = read_configuration(self.bench.config)
-        make_camera = self._make_camera
+        make_camera, make_microphone = self._make_camera, self._make_microphone
         self._scheduler = None
         self.hardware = TwinHardware(
             self.clock,
@@ -79,15 +82,16 @@ class VirtualDevice:
             positions=self._positions,
             scene=self._scene,
             make_camera=None if make_camera is None else lambda settings: make_camera(self.clock, settings),
+            make_microphone=None if make_microphone is None else lambda settings: make_microphone(self.clock, settings),
             behaviour=self._behaviour,
             make_disk=self._make_disk,
             make_signer=lambda signer: (
-                SlowSigner(signer, lambda: self._let_pass(self._signer_us)) if self._signer_us else signer
+                SlowSigner(signer, lambda: self.let_pass(self._signer_us)) if self._signer_us else signer
             ),
             make_witness=self._make_witness,
             drift_ppm=self._drift_ppm,
             policy_file=configuration.at(configuration.tables.policy.bundle),
-            let_pass=self._let_pass,
+            let_pass=self.let_pass,
             seed=self._seed,
             pin_class=self._pin_class,
         )
@@ -98,8 +102,9 @@ class VirtualDevice:
         assert self._scheduler is not None, "it has booted"
         self._scheduler.run_until(self.clock.now_us() + round(seconds * SECOND_US), done)
 
-    def _let_pass(self, delay_us: int) -> None:
-        """What a signature or the card takes. While the daemon is being built nothing else runs yet."""
+    def let_pass(self, delay_us: int) -> None:
+        """From within a part: so much time passes while it works, for a signature or on a slow card. While the daemon is being
+        built nothing else runs yet."""
         if self._scheduler is not None:
             self._scheduler.let_pass(delay_us)
         else:
