@@ -300,6 +300,7 @@ class Recorder:
             self._end_said = True
         self._journal_is_durable(now_us, urgent=True)
         if not self._journal.has_pending:
+            self._journal.close()
             self._ended = True
             self.ended_latch.set()
 
