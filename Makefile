@@ -8,7 +8,7 @@ SEED ?= 1
 JOBS ?= 2
 MACHINE ?= arm64
 
-.PHONY: help demo panel panel-picture test lanes pins deb check format bench power-cuts alterations edits export-edits verify-large policy-million block-cuts kills failing-calls clean
+.PHONY: help demo panel panel-picture test lanes pins deb check format bench power-cuts alterations edits export-edits verify-large policy-million block-cuts kills failing-calls shift soak load slow-machine clean
 
 help:
 	@sed -n 's/^## //p' Makefile
@@ -100,6 +100,22 @@ export-edits: $(READY)
 ## make policy-million  a million random inputs to the policy machine, under every profile and policies drawn
 policy-million: $(READY)
 	BODYCAM_INPUTS=1000000 BODYCAM_SEED=$(SEED) $(BIN)/python -m pytest -s tests/test_policy_random.py -k many_inputs
+
+## make shift       twelve hours drawn at random, in virtual time: verified, audited, every frame accounted for
+shift: $(READY)
+	$(BIN)/bodycam-sim shift --hours 12 --seed $(SEED)
+
+## make soak        twenty-four hours of virtual time: memory, threads, files and objects may not grow
+soak: $(READY)
+	$(BIN)/bodycam-sim shift --hours 24 --seed $(SEED) --soak --rate-hz 5 --no-sound
+
+## make load        4 to 25 Mbit/s, a card of 2 MB/s that stalls for 20 s: what is lost is counted to the picture
+load: $(READY)
+	$(BIN)/python -m hw_sim.load
+
+## make slow-machine  the daemon in real time on a part of one core; as root, with a cpu controller of cgroup v1
+slow-machine: $(READY)
+	$(BIN)/python -m hw_sim.slow_machine
 
 ## make clean       remove what these commands made
 clean:

@@ -79,6 +79,23 @@ def _parser() -> argparse.ArgumentParser:
     selftest.add_argument("--json", action="store_true", help="for programs")
     selftest.set_defaults(run=_selftest)
 
+    shift = commands.add_parser(
+        "shift",
+        help="an officer's day drawn at random, on the real daemon in virtual time; then verified, audited, counted",
+        epilog="example: bodycam-sim shift --hours 12 --seed 7",
+    )
+    shift.add_argument("--hours", type=float, default=12, metavar="H", help="how long the day is (default: 12)")
+    shift.add_argument("--seed", default="1", metavar="N", help="draws the day (default: 1)")
+    shift.add_argument("--profile", default="first", metavar="FILE", help="a policy, or the name of a shipped one")
+    shift.add_argument("--out", type=Path, metavar="DIR", help="a new folder: the card, its bench, the memory's curve")
+    shift.add_argument(
+        "--rate-hz", type=int, choices=range(5, 61), default=10, metavar="HZ", help="pictures a second, 5–60"
+    )
+    shift.add_argument("--no-sound", action="store_true", help="a device without a microphone")
+    shift.add_argument("--soak", action="store_true", help="no power cuts, the device's own disk; nothing may grow")
+    shift.add_argument("--json", action="store_true", help="for programs")
+    shift.set_defaults(run=_shift)
+
     fault = commands.add_parser(
         "fault",
         help="break a part of a bench that runs (bodycam-sim daemon), or mend it; --list: what can break",
@@ -119,6 +136,12 @@ def _demo(options: argparse.Namespace) -> int:
     from hw_sim.demo import run_demo
 
     return run_demo(options.out, options.video, options.behaviour)
+
+
+def _shift(options: argparse.Namespace) -> int:
+    from hw_sim.shift_command import run_shift
+
+    return run_shift(options)
 
 
 def _daemon(options: argparse.Namespace) -> int:
