@@ -2,8 +2,6 @@
 
 from pathlib import Path
 
-import pytest
-
 from hw_sim.load import CARD_BYTES_PER_S, CASES, LEAST_RING_S, ROOMY_RING_S, Case, measure, table_of
 from hw_sim.slow_disk import SlowDisk, Speed
 
@@ -42,12 +40,9 @@ def test_a_write_takes_its_time_in_the_part_that_writes(tmp_path: Path) -> None:
     assert (tmp_path / "file").read_bytes() == b"x" * 50_000
 
 
-@pytest.mark.parametrize("mbit", [4, 8, 16, 25])
-def test_the_table_has_every_rate_on_both_cards(mbit: int) -> None:
-    cases = [case for case in CASES if case.bitrate_bps == mbit * 1_000_000]
-    assert [(case.card_bytes_per_s, case.stalls, case.ring_s) for case in cases] == [
-        (0, 0, 41),
-        (2_000_000, 2, 41),
-        (2_000_000, 2, 75),
-    ]
+def test_the_table_has_every_rate_on_both_cards() -> None:
+    cases = [(case.bitrate_bps // 1_000_000, case.card_bytes_per_s, case.stalls, case.ring_s) for case in CASES]
+    assert cases[:4] == [(mbit, 0, 0, 41) for mbit in (4, 8, 16, 25)]
+    assert cases[4:8] == [(mbit, 2_000_000, 2, 41) for mbit in (4, 8, 16, 25)]
+    assert cases[8:] == [(mbit, 2_000_000, 2, 75) for mbit in (4, 8, 16)]
     assert table_of([]).columns[0].header == "Mbit/s"
