@@ -28,7 +28,8 @@ def refuse_root(configuration: Configuration, user: int) -> None:
         return
     raise UsageError(
         f"{card} belongs to another user, whose daemon could not use what root writes there; run this as that user: "
-        f"runuser -u bodycam -G video -G audio -G gpio -G i2c -G tss -- bodycam selftest --config {configuration.path}"
+        f"runuser -u bodycam -g bodycam -G video -G audio -G gpio -G i2c -G tss -- bodycam selftest "
+        f"--config {configuration.path}"
     )
 
 

@@ -440,6 +440,39 @@ def test_the_cards_mount_options_are_wanted_where_they_can_be_told() -> None:
     assert [c for c in check_machine(Machine()) if c.part == "card-mount"] == []
 
 
+def _mounted(root: Path, *lines: str) -> str:
+    """What is said of a card at `root`, where the kernel's table of mounts has these lines."""
+    (root / "proc/self").mkdir(parents=True)
+    text = "22 1 179:2 / / rw,noatime shared:1 - ext4 /dev/mmcblk0p2 rw\n" + "".join(f"{line}\n" for line in lines)
+    (root / "proc/self/mountinfo").write_text(text, "utf-8")
+    return read_machine(root, root).card_system
+
+
+def test_the_cards_file_system_is_the_one_that_is_mounted_nearest_and_last(tmp_path: Path) -> None:
+    card = tmp_path / "a card"
+    place = str(card).replace(" ", "\\040")
+    own = f"40 22 179:3 / {place} rw,nosuid shared:9 - ext4 /dev/mmcblk0p3 rw"
+    over = f"41 40 0:44 / {place} rw,relatime - overlay overlayroot rw,lowerdir=/media/root-ro"
+    assert _mounted(card / "1") == "ext4"
+    assert _mounted(card / "2", own) == "ext4"
+    assert _mounted(card / "3", own, over) == "overlay"
+    assert _mounted(card / "4", over, own) == "ext4"
+    assert _mounted(card / "5", f"41 22 0:44 / {place}er rw - tmpfs tmpfs rw") == "ext4"
+    assert _mounted(card / "6", "", "41 22 0:44", f"41 22 0:44 / {place} rw - ") == "ext4"
+    assert read_machine(tmp_path / "no proc", tmp_path).card_system == ""
+
+
+@pytest.mark.parametrize("system", ["overlay", "tmpfs", "ramfs", "rootfs"])
+def test_a_card_that_is_forgotten_at_the_next_start_is_a_failure(system: str) -> None:
+    options = frozenset({"nosuid", "nodev", "noexec"})
+    parts = {part.part: part for part in check_machine(Machine(card_options=options, card_system=system))}
+    assert parts["card-mount"].result == "fail"
+    assert parts["card-mount"].detail == f"on {system}: what is recorded is forgotten at the next start"
+    assert "overlayroot=tmpfs:recurse=0" in parts["card-mount"].way_out
+    good = {part.part: part.result for part in check_machine(Machine(card_options=options, card_system="ext4"))}
+    assert good["card-mount"] == "pass"
+
+
 # -- with the daemon, and beside its evidence -------------------------------------------------------------------------
 
 
@@ -526,7 +559,7 @@ def test_root_is_refused_on_another_users_card(bench: Bench) -> None:
     configuration = read_configuration(bench.config)
     card_lock.refuse_root(configuration, 65534)
     with pytest.raises(
-        UsageError, match=r"belongs to another user.*runuser -u bodycam -G video .* --config"
+        UsageError, match=r"belongs to another user.*runuser -u bodycam -g bodycam -G video .* --config"
     ) as refused:
         card_lock.refuse_root(configuration, 0)
     assert refused.value.exit_status == 2

@@ -251,6 +251,29 @@ def test_the_working_folder_is_what_it_was_and_nothing_is_left(
     assert list(temporary.iterdir()) == []
 
 
+def test_a_working_folder_that_is_closed_to_this_user_is_left_for_the_root(
+    with_lgpio: Callable[..., FakeLgpio], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """`runuser` in root's own folder: the process is in a folder that it can't open."""
+    fake = with_lgpio({0: "pinctrl-bcm2835"})
+    real, temporary = os.open, tmp_path / "temporary"
+    temporary.mkdir()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("tempfile.tempdir", str(temporary))
+    monkeypatch.setattr(pins, "_import", _importing(pins._import), raising=True)
+
+    def closed(path: Any, *more: Any, **options: Any) -> int:
+        if path == ".":
+            raise PermissionError(13, "Permission denied", ".")
+        return real(path, *more, **options)
+
+    monkeypatch.setattr(os, "open", closed)
+    pins.make_factory().close()
+    assert fake.opened[-1] == 0
+    assert Path.cwd() == Path("/")
+    assert list(temporary.iterdir()) == []
+
+
 def _importing(real: Callable[[], Any]) -> Callable[[], Any]:
     def importing() -> Any:
         os.chdir(os.environ["LG_WD"])

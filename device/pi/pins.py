@@ -101,8 +101,12 @@ def _label(lgpio: Any, number: int) -> str:
 
 @contextmanager
 def _folder_of_its_own() -> Iterator[None]:
-    """For so long LG_WD is a new folder; the working folder is afterwards what it was before."""
-    before = os.open(".", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    """For so long LG_WD is a new folder; the working folder is afterwards what it was before, or "/" when this user may not
+    be there: `runuser` in root's own folder."""
+    try:
+        before = os.open(".", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    except PermissionError:
+        before = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         with tempfile.TemporaryDirectory(prefix="bodycam-lgpio-") as folder:
             os.environ["LG_WD"] = folder
