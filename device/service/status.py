@@ -39,10 +39,11 @@ class StatusFile:
         self._path = path
 
     def write(self, status: Status) -> None:
-        """Write it; one that can't be written is logged: it is only for show."""
+        """Write it, for everybody on the device to read; one that can't be written is logged: it is only for show."""
         beside = self._path.with_suffix(".new")
         try:
             beside.write_bytes(msgspec.json.encode(status) + b"\n")
+            beside.chmod(0o644)
             beside.replace(self._path)
         except OSError as failure:
             log.warning("status: %s", failure)
