@@ -109,7 +109,10 @@ class Stage:
                 if done(status):
                     break
             if self.process.poll() is not None or passed_s > limit_s:
-                raise BodycamError(f"{what}: the daemon did not get there; see {self._bench.root / 'daemon.log'}")
+                raise BodycamError(
+                    f"{what}: the daemon did not get there; this machine may be too busy for real time: remove "
+                    f"{self._bench.root} and try again when it is quiet, or see {self._bench.root / 'daemon.log'}"
+                )
             self._never.wait(LOOK_S)
         self._progress.update(task, completed=full_s or limit_s)
 
@@ -127,7 +130,7 @@ class Stage:
 
     def cut_the_power(self) -> None:
         self.process.kill()
-        self.process.wait(STOP_LIMIT_S)
+        self.process.communicate(timeout=STOP_LIMIT_S)
 
     def _status(self) -> Status | None:
         try:

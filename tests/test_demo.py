@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from device.errors import BodycamError
+from hw_sim import demo
 from tests.conftest import SHARED
 
 LIMIT_S = 400
@@ -24,6 +26,17 @@ def test_the_demonstration_records_verifies_and_exports_real_footage(tmp_path: P
     assert done.returncode == 0, done.stdout + done.stderr
     assert "as it must be" in done.stdout
     assert len(list((tmp_path / "demo" / "export").glob("*.mp4"))) == 3
+
+
+def test_a_machine_too_busy_for_real_time_is_told_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is waited for: every daemon is too slow for that."""
+    monkeypatch.setattr(demo, "PRE_EVENT_S", 0)
+    with pytest.raises(BodycamError) as told:
+        demo.run_demo(tmp_path / "demo", None, "v4l2")
+    assert str(told.value) == (
+        "the pre-event window fills: the daemon did not get there; this machine may be too busy for real time: remove "
+        f"{tmp_path}/demo and try again when it is quiet, or see {tmp_path}/demo/daemon.log"
+    )
 
 
 def test_a_folder_that_is_not_empty_is_refused(tmp_path: Path) -> None:
