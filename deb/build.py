@@ -30,7 +30,7 @@ PLACES = {
     ".target": "usr/lib/systemd/system/{name}.target",
     ".sysusers.conf": "usr/lib/sysusers.d/{name}.conf",
     ".tmpfiles.conf": "usr/lib/tmpfiles.d/{name}.conf",
-    ".manager.conf": "usr/lib/systemd/system.conf.d/50-{name}.conf",
+    ".manager.conf": "usr/lib/systemd/system.conf.d/90-{name}.conf",
 }
 """Where a file of systemd/ goes, by its ending."""
 VERSION = re.compile(r"[0-9]+(\.[0-9]+){1,3}\Z")

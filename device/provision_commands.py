@@ -67,14 +67,16 @@ def _add_requests(under: "argparse._SubParsersAction[argparse.ArgumentParser]") 
 def _add_install(under: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     example = (
         "example: bodycam provision install --config /etc/bodycam/bodycam.toml --certificate BC-000001.pem "
-        "--statement BC-000001.jsonl --provisioner provisioner.pem --anchor agency-ca.pem"
+        "--statement BC-000001.jsonl --provisioner provisioner.pem"
     )
     install = _command(under, "install", _INSTALL, example)
     _on_device(install)
     install.add_argument("--certificate", type=Path, required=True, metavar="CERT", help="the device's, PEM or DER")
     install.add_argument("--statement", type=Path, metavar="FILE", help="the agency's statement (role ledger)")
     install.add_argument("--provisioner", type=Path, metavar="CERT", help="whose statement it is (role ledger)")
-    install.add_argument("--anchor", type=Path, metavar="CA.pem", help="the agency's CA; else the one configured")
+    install.add_argument(
+        "--anchor", type=Path, metavar="CA.pem", help="the agency's CA, put where it is configured; else it is there"
+    )
     install.add_argument("--force", action="store_true", help="replace what is installed")
     install.set_defaults(run=_install)
 

@@ -163,11 +163,29 @@ def test_the_guard_and_the_boot_options_need_nothing_but_python() -> None:
 # -- what is in it --------------------------------------------------------------------------------------------------
 
 
+SELF_TEST = (
+    "runuser -u bodycam -g bodycam -G video -G audio -G gpio -G i2c -G tss -- "
+    "bodycam selftest --config /etc/bodycam/bodycam.toml"
+)
+
+
+@pytest.mark.parametrize("page", ["docs/install-pi.md", "docs/bring-up.md", "deb/debian/README.Debian"])
+def test_the_self_test_is_said_the_same_everywhere(page: str) -> None:
+    """Without `-g` the first `-G` is the group of all that is written; the fault light has the lines while it is on."""
+    text = (ROOT / page).read_text("utf-8")
+    assert SELF_TEST in text
+    assert "systemctl stop bodycam bodycam-fault" in text
+    assert re.findall(r"runuser -u bodycam (?!-g bodycam )", text) == []
+
+
 def test_every_file_of_the_service_has_a_place() -> None:
     places = {build.place(file) for file in (ROOT / "systemd").iterdir()}
     assert {"usr/lib/systemd/system/bodycam.service", "usr/lib/systemd/system/bodycam-offload.service"} <= places
     assert len(places) == len(list((ROOT / "systemd").iterdir()))
     assert build.place(Path("systemd/bodycam.sysusers.conf")) == "usr/lib/sysusers.d/bodycam.conf"
+    watchdog = Path(build.place(Path("systemd/bodycam.manager.conf")))
+    assert watchdog.parent == Path("usr/lib/systemd/system.conf.d")
+    assert watchdog.name > "70-rpi-enable-watchdog.conf", "of Raspberry Pi OS: the last one counts"
     with pytest.raises(ValueError, match="does not say where"):
         build.place(Path("systemd/bodycam.network"))
 

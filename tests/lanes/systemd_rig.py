@@ -32,7 +32,7 @@ allowed is ENXIO, and one that is not, EPERM."""
 INSTALLED = {
     "bodycam.sysusers.conf": "usr/lib/sysusers.d/bodycam.conf",
     "bodycam.tmpfiles.conf": "usr/lib/tmpfiles.d/bodycam.conf",
-    "bodycam.manager.conf": "usr/lib/systemd/system.conf.d/50-bodycam.conf",
+    "bodycam.manager.conf": "usr/lib/systemd/system.conf.d/90-bodycam.conf",
 }
 """Where the package puts what is not a unit; units go to usr/lib/systemd/system."""
 

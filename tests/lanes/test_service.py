@@ -3,6 +3,7 @@ each unit's sandbox lets its process do, asked from inside. The hardware is the 
 """
 
 import os
+import re
 import shutil
 import signal
 from collections.abc import Iterator
@@ -281,6 +282,27 @@ def test_the_last_step_is_a_reboot(tmp_path: Path) -> None:
         rig.deliver(tmp_path / "bench")
         failing(rig)
         assert rig.ended_by(60) is signal.SIGHUP
+    finally:
+        rig.stop()
+
+
+def test_a_card_that_cant_be_mounted_is_the_fault_light_and_nothing_is_recorded_beside_it(tmp_path: Path) -> None:
+    """The line of install-pi.md for a partition that is not there: neither an emergency shell nor a folder in its place."""
+    line = re.search(r"LABEL=evidence (/var/lib/bodycam ext4 .*)", (ROOT / "docs/install-pi.md").read_text("utf-8"))
+    assert line is not None
+    rig = make_rig(tmp_path)
+    rig.add("etc/fstab", f"/no/such/partition {line[1]}\n")
+    try:
+        rig.start()
+        rig.deliver(tmp_path / "bench")
+        before = rig.show("var-lib-bodycam.mount", "Before").split()
+        assert ("systemd-tmpfiles-setup.service" in before, "local-fs.target" in before) == (True, False)
+        rig.run("systemctl", "start", "bodycam", check=False)
+        rig.until("the fault light is on", lambda: rig.show("bodycam-fault", "ActiveState") == "active")
+        rig.until("the last step was asked", lambda: NO_REBOOT in rig.journal("bodycam-reboot"))
+        assert (rig.show("bodycam", "ActiveState"), rig.show("bodycam", "ExecMainPID")) == ("inactive", "0")
+        assert [path.name for path in rig.path(CARD).iterdir()] == ["spool"]
+        assert rig.ended_by(0.5) is None
     finally:
         rig.stop()
 
