@@ -203,6 +203,16 @@ def test_the_example_is_a_configuration_once_the_recipients_are_filled_in(tmp_pa
     }  # what the units, and `provision install` as bodycam, may write
 
 
+def test_what_the_example_offers_as_comments_is_taken_too(tmp_path: Path) -> None:
+    text = (ROOT / "deb/files/etc/bodycam/bodycam.toml.example").read_text("utf-8")
+    config = tmp_path / "bodycam.toml"
+    filled = text.replace("age1…", str(pyrage.x25519.Identity.generate().to_public()))
+    config.write_text(re.sub(r"^#(\[|\w+ = )", r"\1", filled, flags=re.MULTILINE), "utf-8")
+    tables = read_configuration(config).tables
+    assert (tables.microphone and tables.microphone.device) == "plughw:CARD=Device"
+    assert (tables.health.fuel_gauge, tables.board.dock) == (True, 26)
+
+
 def test_no_line_for_temporary_files_removes_or_ages_evidence_or_keys() -> None:
     """Only `d`, without an age: it makes a folder that is not there."""
     for file in (ROOT / "systemd").glob("*.tmpfiles.conf"):
