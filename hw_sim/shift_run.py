@@ -15,10 +15,10 @@ from device.policy.model import Policy
 from device.policy.state import KEEPING, PAUSED, Phase
 from device.tables import Camera, Microphone
 from hw_sim.agency import Bench
-from hw_sim.bench import NO_LINE, play
 from hw_sim.disk import OPERATIONS
 from hw_sim.encoders import encode_clip
 from hw_sim.given import Given
+from hw_sim.lines import NO_LINE, play
 from hw_sim.scenes import FlatScene
 from hw_sim.shift import FAULT, OWN, REASON_GIVEN, Happening, Plan
 from hw_sim.slow_disk import SlowDisk, Speed

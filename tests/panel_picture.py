@@ -39,8 +39,9 @@ def main(output: Path) -> int:
 
 def _smaller(png: bytes) -> bytes:
     """The same picture, its shades a little coarser, packed as tightly as PNG can."""
-    picture = cv2.imdecode(np.frombuffer(png, np.uint8), cv2.IMREAD_COLOR) | np.uint8(COARSE)
-    return bytes(cv2.imencode(".png", picture, [cv2.IMWRITE_PNG_COMPRESSION, 9])[1])
+    picture = cv2.imdecode(np.frombuffer(png, np.uint8), cv2.IMREAD_COLOR)
+    assert picture is not None, "Chromium writes PNG"
+    return bytes(cv2.imencode(".png", np.bitwise_or(picture, np.uint8(COARSE)), [cv2.IMWRITE_PNG_COMPRESSION, 9])[1])
 
 
 def _play(page: Page) -> None:

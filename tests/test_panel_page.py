@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, ViewportSize, expect, sync_playwright
 
 from tests.benches import shown, verified
 from tests.panels import LIMIT_S, Panel
@@ -13,8 +13,8 @@ pytestmark = pytest.mark.tools("chromium")
 LIMIT_MS = LIMIT_S * 1000
 SOON_MS = 8_000
 expect.set_options(timeout=LIMIT_MS)
-PHONE = {"width": 360, "height": 740}
-LAPTOP = {"width": 1280, "height": 800}
+PHONE: ViewportSize = {"width": 360, "height": 740}
+LAPTOP: ViewportSize = {"width": 1280, "height": 800}
 CONTRAST = """
 () => {
   const parts = (colour) => colour.match(/[0-9.]+/g).map(Number);
@@ -231,7 +231,7 @@ def test_by_touch(page: Page) -> None:
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_it_can_be_read_at_any_size_in_any_light(page: Page, scheme: str) -> None:
     page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
-    for size in (LAPTOP, {"width": 800, "height": 900}, PHONE):
+    for size in (LAPTOP, ViewportSize(width=800, height=900), PHONE):
         page.set_viewport_size({"width": size["width"], "height": size["height"]})
         wide, room = page.evaluate("() => [document.documentElement.scrollWidth, document.documentElement.clientWidth]")
         assert wide <= room == size["width"]

@@ -67,7 +67,9 @@ class Lived(msgspec.Struct, frozen=True):
 
 def live(bench: Bench, clip: list[EncodedFrame]) -> int:
     """The child's life."""
-    Recorder.__init__.__kwdefaults__["entropy"] = random.Random(1).randbytes
+    defaults = Recorder.__init__.__kwdefaults__
+    assert defaults is not None, "its randomness is a default"
+    defaults["entropy"] = random.Random(1).randbytes
     nothing = Notes(lambda: 0, lambda length: Moment(length, 0, "", ()))
     with on_card(bench, clip, CardDisk, nothing) as device:
         again = False
