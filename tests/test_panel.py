@@ -12,6 +12,7 @@ import pytest
 
 from device.errors import UsageError
 from device.evidence import layout
+from device.evidence.records import Marker
 from device.policy import inputs as on
 from device.policy import machine
 from device.policy.model import Policy, parse_policy
@@ -21,7 +22,7 @@ from hw_sim.panel import messages
 from hw_sim.panel.card import JournalReader, RecordingsReader
 from hw_sim.panel.run import Asked, run_panel
 from hw_sim.virtual import VirtualDevice
-from tests.benches import make_bench, shown, verified
+from tests.benches import ledger, make_bench, shown, verified
 from tests.panels import Panel, Socket
 
 PAGE = Path(__file__).resolve().parents[1] / "hw_sim" / "panel" / "page"
@@ -326,9 +327,11 @@ def test_journal_and_timeline_are_what_was_recorded(tmp_path: Path) -> None:
     assert [stretch.what for stretch in told.stages] == ["pre", "live", "live", "post"]
     assert [stretch.what for stretch in told.without] == ["paused", "gap", "sound-gap"]
     assert 3_400_000 < (told.without[0].to_us or 0) - told.without[0].from_us < 3_800_000
-    assert [mark.what for mark in told.marks if mark.what != "note"] == ["press", "marker"]
-    assert (told.ended, told.how, told.trigger) == ("closed", "stopped", "record-double-press")
     folder = bench.card / layout.recording_folder(told.name)
+    signed = [line.record.at_us for line in ledger(bench, folder).lines if isinstance(line.record, Marker)]
+    assert len(signed) > 0
+    assert [mark.at_us for mark in told.marks if mark.what == "marker"] == signed
+    assert (told.ended, told.how, told.trigger) == ("closed", "stopped", "record-double-press")
     assert told.bytes == sum(file.stat().st_size for file in folder.glob("*.m4s.age"))
     lines = JournalReader(bench).more()
     assert [line.seq for line in lines] == list(range(1, len(lines) + 1))
