@@ -1,7 +1,8 @@
 """`python -m deb.build`: the Debian package, from this tree and the wheels of wheels.txt, into build/deb.
 
 The tree that dpkg-buildpackage sees is made here and holds what is to be installed, laid out as it will lie; debian/rules
-only packs it. So no step of the packing needs a network, and an arm64 package is made on any machine.
+only packs it. The wheels are fetched by hash; no step of the packing
+needs a network or a compiler, and an arm64 package is made on any machine.
 """
 
 import argparse
