@@ -328,11 +328,11 @@ def test_show_says_which_keys_and_what_is_wrong(bench: Bench, capsys: Said) -> N
 
 def page_script() -> str:
     blocks = re.findall(r"^```sh\n(.*?)^```$", PAGE.read_text("utf-8"), re.DOTALL | re.MULTILINE)
-    assert len(blocks) == 3
+    assert len(blocks) == 4
     return "\n".join(blocks)
 
 
-@pytest.mark.tools("openssl", "bash")
+@pytest.mark.tools("openssl", "bash", "age-keygen")
 def test_the_page_s_commands_provision_a_device_that_records_and_is_trusted(
     tmp_path: Path, token: Path, agency: Agency
 ) -> None:
@@ -370,15 +370,7 @@ def test_the_page_s_commands_provision_a_device_that_records_and_is_trusted(
 
 
 def sign_the_policy(work: Path, bench: Bench) -> None:
-    """As the page does for the provisioner, with the role's own identifier."""
-    script = (
-        "openssl ecparam -name prime256v1 -genkey -noout -out policy.key\n"
-        'openssl req -new -key policy.key -subj "/CN=City Police policies" -out policy.csr\n'
-        f"printf 'basicConstraints=critical,CA:FALSE\\nextendedKeyUsage=critical,{Role.POLICY.value}\\n' > policy.ext\n"
-        "openssl x509 -req -in policy.csr -CA ca.pem -CAkey ca.key -CAcreateserial -sha256 -days 30 -extfile policy.ext "
-        "-out policy.pem\n"
-    )
-    subprocess.run(["bash", "-euc", script], cwd=work, capture_output=True, check=True)
+    """A policy of this bench's, with the key that the page made for policies."""
     text = FIRST_PROFILE.read_text("utf-8").replace("length_s = 30", "length_s = 1")
     (work / "policy.toml").write_text(text.replace("length_s = 10\n", "length_s = 1\n"), "utf-8")
     document, key, certificate = str(work / "policy.toml"), work / "policy.key", work / "policy.pem"
