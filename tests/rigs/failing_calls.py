@@ -39,7 +39,7 @@ CALLS = {
 """On which paths, and which: on the card, which knows no rename, all that change it; and those of the one file that is only for
 show."""
 ERRORS = ("EIO", "ENOSPC")
-RESERVED_LATER = ("fallocate", "ENOSPC")
+RESERVED_LATER = "/reserve"
 """No room for the reserve, once: it is set aside a second later, before anything is recorded."""
 READS = "O_RDONLY|O_NONBLOCK"
 """How the device opens what it only reads (a folder that it syncs, it opens otherwise): what can't be read is passed over."""
@@ -68,7 +68,7 @@ class Lived(msgspec.Struct, frozen=True):
 def live(bench: Bench, clip: list[EncodedFrame]) -> int:
     """The child's life."""
     defaults = Recorder.__init__.__kwdefaults__
-    assert defaults is not None, "its randomness is a default"
+    assert defaults is not None, "the recorder draws names by a default"
     defaults["entropy"] = random.Random(1).randbytes
     nothing = Notes(lambda: 0, lambda length: Moment(length, 0, "", ()))
     with on_card(bench, clip, CardDisk, nothing) as device:
@@ -163,7 +163,8 @@ def check(bench: Bench, lived: Lived, case: Case, expected: set[int]) -> list[tu
     missing = expected - frames(bench)
     if missing and case.error == "EIO":
         wrong.append(("frames are missing", f"{len(missing)} from {min(missing)}"))
-    tells = case.where == "card" and (case.call, case.error) != RESERVED_LATER and READS not in lived.failed
+    later = case.error == "ENOSPC" and (case.call == "fallocate" or RESERVED_LATER in lived.failed)
+    tells = case.where == "card" and not later and READS not in lived.failed
     if lived.status == ENDED and tells and not was_told(bench):
         wrong.append(("nothing was told", lived.failed))
     return wrong + [("recorded without an activation (E1)", name) for name in not_activated(bench)]
