@@ -2,7 +2,7 @@
 
 Between the image and the file system stands qemu's storage daemon: it logs each request (`logged`), fails the n-th
 (`failing`), or slows all (`slowed`). As root. Everything here runs inside namespaces of its own (`inside`): when the process in
-them ends, however it ends, its mounts, its processes and its loop devices are gone.
+them ends, its mounts, its processes and its loop devices are gone (docs/design/rigs.md has the one caveat).
 """
 
 import json
