@@ -1,7 +1,6 @@
 """`bodycam-sim run`: which scenarios, and what is said of each: a table with ✓ or ✗ for every expectation, or JSON."""
 
 import argparse
-import logging
 import sys
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from rich.text import Text
 
 from device.errors import UsageError
 from device.terminal import Output, print_json, safe
+from hw_sim.quiet import quiet_log
 from hw_sim.scenario import SHIPPED, Scenario, find, read_scenario, shipped
 from hw_sim.scenario_judge import Check
 from hw_sim.scenario_run import Report, run_scenario
@@ -28,7 +28,6 @@ def run_scenarios(options: argparse.Namespace) -> int:
     scenarios = [read_scenario(path) for path in paths]
     if options.out is not None:
         _make(options.out)
-    logging.getLogger("bodycam").setLevel(logging.CRITICAL)
     real, console = options.speed == "real", Output()
     live = Console(stderr=True) if real and sys.stderr.isatty() else None
     reports = []
@@ -39,7 +38,8 @@ def run_scenarios(options: argparse.Namespace) -> int:
             else options.out / (scenario.name if len(scenarios) == 1 else f"{n:02}-{scenario.name}")
         )
         tell = (lambda said: live.print(safe(said), style="dim", highlight=False)) if live else lambda _: None
-        report = run_scenario(scenario, options.seed, root, real=real, tell=tell)
+        with quiet_log():
+            report = run_scenario(scenario, options.seed, root, real=real, tell=tell)
         reports.append(report)
         if not options.json:
             console.print(shown(report))

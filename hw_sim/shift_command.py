@@ -2,7 +2,6 @@
 of memory, threads, files and objects."""
 
 import argparse
-import logging
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -20,6 +19,7 @@ from device.policy_files import read_document
 from device.terminal import print_json, safe, write_whole
 from hw_sim.agency import Agency, Bench, lay_out_bench
 from hw_sim.curve import picture
+from hw_sim.quiet import quiet_log
 from hw_sim.shift import LEAST_HOURS, draw
 from hw_sim.shift_report import Outcome, judge, show
 from hw_sim.shift_run import VITALS_EVERY_US, Shift
@@ -80,7 +80,7 @@ def shift(
     tables = read_configuration(bench.config).tables
     parsed, clock = parse_policy(policy), BootClock()
     plan = draw(seed, hours, parsed, cuts=not soak)
-    with _quiet_log(), Progress(
+    with quiet_log(), Progress(
         TextColumn("{task.description:<24}"), BarColumn(40), TextColumn("{task.fields[said]}"), disable=quiet,
         console=Console(stderr=True),
     ) as progress:  # fmt: skip
@@ -153,14 +153,3 @@ def _status_folder() -> Iterator[Path]:
         yield Path(folder)
     finally:
         shutil.rmtree(folder)
-
-
-@contextmanager
-def _quiet_log() -> Iterator[None]:
-    """What the daemon logs of each fault would break the bar; the journal has it."""
-    before = logging.root.manager.disable
-    logging.disable(logging.CRITICAL)
-    try:
-        yield
-    finally:
-        logging.disable(before)
