@@ -45,8 +45,7 @@ def _parser() -> argparse.ArgumentParser:
     daemon.add_argument("--scene", choices=("drawn", "flat"), default="drawn", help="flat: no OpenCV is loaded")
     daemon.add_argument(
         "--signer-ms",
-        type=int,
-        choices=range(10_001),
+        type=_whole(0, 10_000),
         default=0,
         metavar="MS",
         help="each signature takes so long (0–10000)",
@@ -63,9 +62,7 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--all", action="store_true", help="every scenario that is shipped")
     run.add_argument("--list", action="store_true", help="name those that are shipped, and what each shows")
     run.add_argument("--speed", choices=("max", "real"), default="max", help="max: in virtual time (default)")
-    run.add_argument(
-        "--seed", type=int, choices=range(1 << 31), default=1, metavar="N", help="draws what is random (1)"
-    )
+    run.add_argument("--seed", type=_whole(0, 2**31 - 1), default=1, metavar="N", help="draws what is random (1)")
     run.add_argument("--json", action="store_true", help="for programs")
     run.add_argument("--out", type=Path, metavar="DIR", help="a new folder that keeps each scenario's bench")
     run.set_defaults(run=_run)
@@ -88,9 +85,7 @@ def _parser() -> argparse.ArgumentParser:
     shift.add_argument("--seed", default="1", metavar="N", help="draws the day (default: 1)")
     shift.add_argument("--profile", default="first", metavar="FILE", help="a policy, or the name of a shipped one")
     shift.add_argument("--out", type=Path, metavar="DIR", help="a new folder: the card, its bench, the memory's curve")
-    shift.add_argument(
-        "--rate-hz", type=int, choices=range(5, 61), default=10, metavar="HZ", help="pictures a second, 5–60"
-    )
+    shift.add_argument("--rate-hz", type=_whole(5, 60), default=10, metavar="HZ", help="pictures a second, 5–60")
     shift.add_argument("--no-sound", action="store_true", help="a device without a microphone")
     shift.add_argument("--soak", action="store_true", help="no power cuts, the device's own disk; nothing may grow")
     shift.add_argument("--json", action="store_true", help="for programs")
@@ -130,6 +125,17 @@ def _parser() -> argparse.ArgumentParser:
             "--behaviour", choices=("v4l2", "libav"), default="v4l2", help="which of picamera2's encoders to act like"
         )
     return parser
+
+
+def _whole(least: int, most: int) -> Callable[[str], int]:
+    """What argparse makes a whole number with; its `choices` would spell each of them out."""
+
+    def number(text: str) -> int:
+        if not text.isdecimal() or len(text) > len(str(most)) or not least <= int(text) <= most:
+            raise argparse.ArgumentTypeError(f"{text}: a whole number from {least} to {most}")
+        return int(text)
+
+    return number
 
 
 def _demo(options: argparse.Namespace) -> int:

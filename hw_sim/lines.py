@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 NO_LINE = "initial"
 """The zone that has no line of its own: the policy's initial one."""
 MOST_RATE_HZ = 1000
+MOST_CHATTER_MS = 10_000
 _NUMBER = re.compile(r"[0-9]{1,7}\Z")
 
 Carry = Callable[["TwinHardware", list[str]], str | None]
@@ -131,7 +132,11 @@ def _contact(way: str) -> Carry:
 def _chatter(hardware: "TwinHardware", words: list[str]) -> str | None:
     match words:
         case [button, length, rate] if (
-            button in BUTTONS and _NUMBER.match(length) and _NUMBER.match(rate) and 1 <= int(rate) <= MOST_RATE_HZ
+            button in BUTTONS
+            and _NUMBER.match(length)
+            and int(length) <= MOST_CHATTER_MS
+            and _NUMBER.match(rate)
+            and 1 <= int(rate) <= MOST_RATE_HZ
         ):
             hardware.thumb.chatter(button, int(length), int(rate))
             return ""

@@ -21,6 +21,7 @@ CARDS = {
     "read-only": CardState(life=1, spare=1, errors=3, read_only=True),
 }
 _NUMBER = re.compile(r"-?[0-9]{1,4}\Z")
+_COUNT = re.compile(r"[0-9]{1,4}\Z")
 
 
 _Said = TypeVar("_Said")
@@ -90,11 +91,11 @@ class TwinSensors:
                 self.temperature = int(degrees) * 1000
             case ["battery", "none"]:
                 self.gauge = None
-            case ["battery", percent] if percent.endswith("%") and _NUMBER.match(percent[:-1]):
+            case ["battery", percent] if percent.endswith("%") and _COUNT.match(percent[:-1]):
                 self.gauge = Gauge(int(percent[:-1]), FULL_MV - 10 * (100 - min(100, max(0, int(percent[:-1])))))
             case ["undervoltage", ("on" | "off") as way]:
                 self.voltage_is_low = way == "on"
-            case ["memory", mib] if _NUMBER.match(mib):
+            case ["memory", mib] if _COUNT.match(mib):
                 self.left_mib = int(mib)
             case ["card", state] if state in CARDS:
                 self.card_state = CARDS[state]

@@ -103,7 +103,7 @@ class Proofs:
 
     async def _export(self, name: str) -> None:
         bench = self._bench
-        self._folder().mkdir(exist_ok=True)
+        self._folder().mkdir(mode=0o700, exist_ok=True)
         file = self._folder() / f"{name}.mp4"
         command = ["export", str(bench.card / layout.recording_folder(name)), "-o", str(file)]
         command += ["--identity", str(bench.footage_identity), "--trust", str(bench.trust)]

@@ -5,6 +5,7 @@ puts a new process of the same command in the place of this one, as it is: what 
 daemon that fails is started again in the same way, as systemd would.
 """
 
+import errno
 import os
 import secrets
 import signal
@@ -30,6 +31,7 @@ from hw_sim.hardware import TwinHardware
 from hw_sim.lines import play
 from hw_sim.panel.manager import Manager
 from hw_sim.process_faults import ProcessFaults
+from hw_sim.scenes import VideoScene
 
 DEVICE = "BC-PANEL-1"
 CAMERA = {"width": 640, "height": 360, "rate_hz": 15, "bitrate_bps": 1_000_000}
@@ -76,20 +78,21 @@ def run_panel(asked: Asked) -> int:
     handed = _handed_on()
     if not 0 <= asked.port <= MOST_PORT:
         raise UsageError(f"--port {asked.port}: give a number from 1 to {MOST_PORT}, or 0 for any that is free")
-    bench = _bench(asked.out)
-    try:
-        configuration = read_configuration(bench.config)
-    except ConfigurationError as failure:
-        print(f"bodycam-sim: {failure}", file=sys.stderr)
-        return failure.daemon_exit_status
+    if asked.video is not None:
+        VideoScene(asked.video, CAMERA["width"], CAMERA["height"], CAMERA["rate_hz"])
     try:
         listening = server_module.listener(handed.port if handed else asked.port)
     except OSError as failure:
         raise UsageError(
             f"--port {asked.port}: {failure.strerror}; give another, or 0 for any that is free"
         ) from failure
+    bench = _bench(asked.out)
+    try:
+        configuration = read_configuration(bench.config)
+    except ConfigurationError as failure:
+        print(f"bodycam-sim: {failure}", file=sys.stderr)
+        return failure.daemon_exit_status
     now = handed or Handed(secrets.token_urlsafe(24), listening.getsockname()[1])
-    bench.status_file.unlink(missing_ok=True)  # one that a power cut left behind
 
     from hw_sim.panel.card import JournalReader, RecordingsReader
     from hw_sim.panel.picture import LastPicture
@@ -108,6 +111,8 @@ def run_panel(asked: Asked) -> int:
         on_picture=picture.take,
     )
     hardware.process_faults = StartsAgain(lambda: _begin_again(now))
+    lines = _lines(bench, hardware)
+    bench.status_file.unlink(missing_ok=True)  # one that a power cut left behind
     server = server_module.PanelServer(
         Bench(
             hardware=hardware,
@@ -126,7 +131,6 @@ def run_panel(asked: Asked) -> int:
     server.start()
     if handed is None:
         _say(bench, f"http://127.0.0.1:{now.port}/?token={now.token}", browser=asked.browser)
-    lines = BenchSocket(bench.config.parent, lambda line: play(hardware, line))
     status = run_daemon(bench.config, hardware)
     if status == 1 and not manager.stopping.is_set() and now.starts < MOST_STARTS:
         print("bodycam-sim: the daemon failed and is started again, as systemd would", file=sys.stderr, flush=True)
@@ -156,6 +160,15 @@ def _bench(out: Path) -> Files:
         return lay_out_bench(out, Agency(), DEVICE, policy, {"camera": CAMERA, "ring": RING})
     except OSError as failure:
         raise UsageError(safe(f"--out {out}: {failure.strerror}; name a folder that can be made")) from failure
+
+
+def _lines(bench: Files, hardware: TwinHardware) -> BenchSocket:
+    """Taken before anything of the bench is touched: one that runs already has it."""
+    try:
+        return BenchSocket(bench.config.parent, lambda line: play(hardware, line))
+    except OSError as failure:
+        said = "a bench runs there already" if failure.errno == errno.EADDRINUSE else str(failure.strerror)
+        raise UsageError(safe(f"--out {bench.root}: {said}; end it, or name another folder")) from failure
 
 
 def _say(bench: Files, address: str, *, browser: bool) -> None:

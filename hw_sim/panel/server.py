@@ -4,6 +4,7 @@ The daemon has no listener and knows of none: this is the bench's, and only `bod
 """
 
 import asyncio
+import logging
 import socket
 import threading
 from pathlib import Path
@@ -24,10 +25,13 @@ from hw_sim.panel.viewer import Bench, Viewer
 PAGE = Path(__file__).with_name("page")
 MOST_VIEWERS = 4
 TRY_LATER = 1013
+FAILED = 1011
 LOOK_EVERY_S = 0.04
 """Fine enough for the shortest flash of a light, 100 ms."""
 PICTURE_EVERY_S = 0.2
 JOIN_LIMIT_S = 5.0
+
+log = logging.getLogger("bodycam")
 
 
 def listener(port: int) -> socket.socket:
@@ -101,11 +105,15 @@ class PanelServer:
         viewer = Viewer(self._bench)
         try:
             await websocket.accept()
-            telling = asyncio.ensure_future(self._tell(websocket, viewer))
+            both = {asyncio.ensure_future(talk(websocket, viewer)) for talk in (self._tell, self._hear)}
             try:
-                await self._hear(websocket, viewer)
+                ended, _ = await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
             finally:
-                telling.cancel()
+                for talk in both:
+                    talk.cancel()
+            for failure in filter(None, (talk.exception() for talk in ended)):
+                log.error("the panel's page: %r", failure, exc_info=failure)
+                await websocket.close(FAILED, "the panel failed; what it printed says why")
         finally:
             self._viewers -= 1
             viewer.leave()
