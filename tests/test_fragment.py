@@ -125,3 +125,10 @@ def test_zeros_behind_a_unit_are_not_the_pictures_and_bytes_without_a_start_code
 def test_what_has_no_room_in_a_fragment_is_refused() -> None:
     with pytest.raises(EvidenceError, match="can't be put into one segment"):
         muxer(sound=False).fragment(1, [picture_of(FIRST)], [], BASE_US + (1 << 32))
+
+
+@pytest.mark.parametrize("spoilt", [BLACK + b"\x00\x00\x01", b"\x00\x00\x01" + BLACK, BLACK + b"\x00\x00\x00\x01" * 3])
+def test_between_start_codes_that_touch_there_is_no_unit(spoilt: bytes) -> None:
+    """A unit of no length is none that a reader takes."""
+    frame = Frame(spoilt, BASE_US, 0, keyframe=True, flags=FLAGS)
+    assert picture_of(frame).units == picture_of(FIRST).units

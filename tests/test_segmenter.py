@@ -30,7 +30,8 @@ class Bench:
     def __init__(self, ring: Ring | None = None, audio_from_s: float = 0) -> None:
         self.ring = ring or ring_of()
         self.claim = self.ring.claim(0, FAR_US)
-        self.segmenter = Segmenter(self.ring, self.claim, s(audio_from_s), Rates(PERIOD_US), PACKET_US)
+        self.rates = Rates(PERIOD_US)
+        self.segmenter = Segmenter(self.ring, self.claim, s(audio_from_s), self.rates, PACKET_US)
 
     def video(self, letters: str, from_s: float = 0) -> "Bench":
         clip(letters, from_s).into(self.ring)
@@ -264,7 +265,18 @@ def test_a_camera_that_dies_in_a_pause_is_told_beside_the_pause() -> None:
     bench.ring.set_capture(PAUSED, s(0.9))
     bench.video("IP", from_s=1).end(4)
     bench.cuts(6)
-    assert at_end(bench) == [("policy", 2, 4, 5, s(1), s(1.25)), ("camera", 10, 3, 6, s(0.75), s(4))]
+    assert at_end(bench) == [("policy", 2, 4, 5, s(1), s(1.25)), ("camera", 10, 5, 6, s(1.25), s(4))]
+
+
+def test_a_camera_that_dies_in_a_pause_in_which_its_rate_was_lowered_is_told_up_to_the_end() -> None:
+    """Twelve pictures at the old rate were refused: at the new one they would have filled the silence that followed."""
+    bench = Bench().video("IPPP")
+    bench.ring.set_capture(PAUSED, s(0.9))
+    bench.video("IPPPIPPPIPPP", from_s=1)
+    bench.rates.set(2 * PERIOD_US, s(3.9))
+    bench.end(7.25)
+    bench.cuts(9)
+    assert at_end(bench) == [("policy", 12, 4, 15, s(1), s(3.75)), ("camera", 6, 15, 16, s(3.75), s(7.25))]
 
 
 def test_what_no_segment_could_be_made_of_is_told_at_the_end() -> None:

@@ -152,23 +152,26 @@ class Segmenter:
     def missing_at_end(self) -> list[Missing]:
         """What is missing of the pictures from the last that was kept to the recording's end: what came and was not kept,
         and what the camera never gave."""
-        before, to_us = self._last, self.claim.to_us
-        if before is None or to_us is None:
+        kept, to_us = self._last, self.claim.to_us
+        if kept is None or to_us is None:
             return []
-        missing = []
-        first = before.number + 1
-        for refusal in self._ring.refusals(first, self._ring.next_video_number):
-            if refusal.from_us < to_us:
-                missing += self._skipped(first, refusal.first_number, before.at_us, refusal.from_us)
-                fit = max(0, to_us - 1 - refusal.from_us) // self._period_us(refusal.from_us, to_us)
-                last = min(refusal.last_number, refusal.first_number + fit)
-                count = last - refusal.first_number + 1
-                until_us = min(refusal.to_us, to_us)
-                missing.append(Missing(refusal.cause, count, refusal.first_number, last, refusal.from_us, until_us))
-                first = last + 1
-        missing += self._skipped(first, self._next_video, before.at_us, to_us)
-        first = max(first, self._next_video)
-        return missing + self._never_came(before, first, to_us)
+        missing: list[Missing] = []
+        number, at_us = kept.number, kept.at_us  # of the newest that is accounted for
+        for refusal in self._ring.refusals(number + 1, self._ring.next_video_number):
+            if refusal.from_us >= to_us:
+                continue
+            missing += self._skipped(number + 1, refusal.first_number, at_us, refusal.from_us)
+            missing += self._never_came(number, at_us, refusal.first_number, refusal.from_us)
+            last = refusal.last_number
+            if refusal.to_us >= to_us:
+                fit = (to_us - 1 - refusal.from_us) // self._period_us(refusal.from_us, to_us)
+                last = min(last, refusal.first_number + fit)
+            until_us = min(refusal.to_us, to_us)
+            count = last - refusal.first_number + 1
+            missing.append(Missing(refusal.cause, count, refusal.first_number, last, refusal.from_us, until_us))
+            number, at_us = last, max(at_us, until_us)
+        missing += self._skipped(number + 1, self._next_video, at_us, to_us)
+        return missing + self._never_came(number, at_us, max(number + 1, self._next_video), to_us)
 
     def _skipped(self, first: int, until: int, from_us: int, to_us: int) -> list[Missing]:
         """Frames that were held, and that no segment could be made of."""
@@ -239,16 +242,16 @@ class Segmenter:
             first = refusal.last_number + 1
         if first < after.number:
             missing.append(gap("keyframe-awaited", first, after.number - 1))
-        return missing + self._never_came(before, after.number, after.at_us)
+        return missing + self._never_came(before.number, before.at_us, after.number, after.at_us)
 
-    def _never_came(self, before: Frame, number: int, at_us: int) -> list[Missing]:
+    def _never_came(self, number: int, at_us: int, next_number: int, next_us: int) -> list[Missing]:
         """What the camera never gave between a frame and the next one's number and time, or the recording's end."""
-        period_us = self._period_us(before.at_us, at_us)
-        expected_us = (number - before.number) * period_us
-        never_came = round((at_us - before.at_us - expected_us) / period_us)
+        period_us = self._period_us(at_us, next_us)
+        expected_us = (next_number - number) * period_us
+        never_came = round((next_us - at_us - expected_us) / period_us)
         if never_came < 1:
             return []
-        return [Missing("camera", never_came, before.number, number, before.at_us, at_us)]
+        return [Missing("camera", never_came, number, next_number, at_us, next_us)]
 
     # -- sound ----------------------------------------------------------------------------------------------------
 
