@@ -854,7 +854,15 @@ def test_lines_of_text_play_on_the_board() -> None:
         "chatter record 1000 20", "double record", "hold record 3200",
     ):  # fmt: skip
         assert lines_of_text.play(hardware, line) == "", line
-    for wrong in ("sleep maybe", "stick zone", "chatter record 10 0", "battery full"):
+    for wrong in (
+        "sleep maybe",
+        "stick zone",
+        "chatter record 10 0",
+        "chatter record 10001 20",
+        "battery full",
+        "battery -1%",
+        "memory -5",
+    ):
         assert lines_of_text.play(hardware, wrong) == lines_of_text.HELP, wrong
     for _ in range(400):
         clock.move_to(clock.now_us() + 10_000)

@@ -17,6 +17,7 @@ from device.policy import inputs as on
 from device.policy import machine
 from device.policy.model import Policy, parse_policy
 from device.policy.state import Phase, State, initial_state
+from hw_sim.bench_socket import BenchSocket
 from hw_sim.faults import FAULTS
 from hw_sim.panel import messages
 from hw_sim.panel.card import JournalReader, RecordingsReader
@@ -285,6 +286,26 @@ def test_what_it_can_t_do_is_said_before_anything_is_begun(tmp_path: Path) -> No
     with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(UsageError, match="Address already in use"):
         run_panel(Asked(bench.root, taken.getsockname()[1], None, browser=False))
     assert sorted(path.name for path in tmp_path.iterdir()) == ["bench", "something"]
+
+
+def test_a_bench_that_runs_is_left_alone(tmp_path: Path) -> None:
+    bench = make_bench(tmp_path / "bench")
+    bench.status_file.write_text("the other's", "utf-8")
+    other = BenchSocket(bench.config.parent, str)
+    try:
+        with pytest.raises(UsageError, match="a bench runs there already; end it, or name another folder"):
+            run_panel(Asked(bench.root, 0, None, browser=False))
+    finally:
+        other.close()
+    assert bench.status_file.read_text("utf-8") == "the other's"
+
+
+def test_nothing_is_laid_out_for_a_video_or_a_port_that_can_not_be_had(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"no-video\.mp4"):
+        run_panel(Asked(tmp_path / "new", 0, tmp_path / "no-video.mp4", browser=False))
+    with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(UsageError, match="--port"):
+        run_panel(Asked(tmp_path / "new", taken.getsockname()[1], None, browser=False))
+    assert not (tmp_path / "new").exists()
 
 
 def test_a_signal_closes_what_is_open_and_ends_it(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import errno
 import os
 import secrets
 import signal
+import socket
 import sys
 import webbrowser
 from collections.abc import Callable
@@ -86,6 +87,11 @@ def run_panel(asked: Asked) -> int:
         raise UsageError(
             f"--port {asked.port}: {failure.strerror}; give another, or 0 for any that is free"
         ) from failure
+    with listening:
+        return _run(asked, handed, listening, server_module)
+
+
+def _run(asked: Asked, handed: Handed | None, listening: socket.socket, server_module: ModuleType) -> int:
     bench = _bench(asked.out)
     try:
         configuration = read_configuration(bench.config)

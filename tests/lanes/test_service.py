@@ -104,7 +104,7 @@ def test_it_is_ready_when_the_daemon_says_so(rig: ServiceRig) -> None:
     assert rig.show("bodycam", "StatusText").startswith("idle; faults: ")
     assert rig.show("bodycam", "NRestarts") == "0"
     said = rig.run("stat", "-c", "%U %a", "/run/bodycam/status.json", f"{CARD}/journal").stdout.split()
-    assert said == ["bodycam", "640", "bodycam", "750"]
+    assert said == ["bodycam", "644", "bodycam", "750"]
 
 
 def test_a_start_leaves_each_folder_as_the_package_made_it(rig: ServiceRig) -> None:
