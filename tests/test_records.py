@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from device.errors import EvidenceError
-from device.evidence import records
+from device.evidence import layout, records
 from device.evidence.records import (
     ClockQuality,
     Gap,
@@ -58,6 +58,11 @@ def test_good_records_are_read_as_they_were_written() -> None:
     assert records.decode_ledger(records.encode(SEGMENTS)) == SEGMENTS
     assert records.decode_journal(records.encode(HEAD)) == HEAD
     assert records.decode_provisioned(records.encode(STATEMENT)) == STATEMENT
+
+
+@pytest.mark.parametrize("attempt", [0, 1, 99, 100, 999_999])
+def test_a_segments_name_has_room_for_every_attempt_that_a_record_says(attempt: int) -> None:
+    assert layout.segment_numbers(layout.segment_file(7, attempt)) == (7, attempt)
 
 
 def _put(old: bytes, new: bytes, of: bytes = GOOD) -> bytes:
@@ -125,7 +130,7 @@ REFUSED = {
     "nothing": b"",
     "null": b"null",
     "a segment number past six digits": _put(b'"n":0', b'"n":1000000', records.encode(SEGMENTS)),
-    "an attempt past two digits": _put(b'"attempt":0', b'"attempt":100', records.encode(SEGMENTS)),
+    "an attempt past six digits": _put(b'"attempt":0', b'"attempt":1000000', records.encode(SEGMENTS)),
     "a field more within": _put(b'"n":0,', b'"n":0,"m":0,', records.encode(SEGMENTS)),
     "keys in another order within": _put(b'"n":0,"attempt":0', b'"attempt":0,"n":0', records.encode(SEGMENTS)),
     "no segment": _put(

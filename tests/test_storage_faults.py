@@ -6,13 +6,15 @@ from pathlib import Path
 import pytest
 
 from device.clock import NEVER_US
-from device.errors import CannotPersist, CardFull
+from device.errors import CannotPersist, CardFull, KeyUnreachable
 from device.evidence import layout
+from device.evidence.envelope import Signer
 from device.evidence.recorder import CloseAllOrder
 from device.evidence.records import (
     Boot,
     ClockStep,
     Fault,
+    FileNumber,
     ForeignCard,
     Gap,
     LeftOver,
@@ -27,10 +29,10 @@ from hw_sim.demo import frame_numbers
 from hw_sim.disk import TwinDisk
 from hw_sim.scenes import NoiseScene
 from hw_sim.virtual import VirtualDevice
-from tests.benches import export, journal, ledger, make_bench, recordings, segments_of, shown, verified
+from tests.benches import export, journal, ledger, make_bench, recordings, segments_of, shown, verified, without_media
 
 
-def _device(root: Path, **options: int) -> VirtualDevice:
+def _device(root: Path, **options: object) -> VirtualDevice:
     return VirtualDevice(make_bench(root, audio=False, **options))  # type: ignore[arg-type]
 
 
@@ -59,6 +61,26 @@ def _faults(bench: Bench, part: str) -> list[bool]:
 
 def _is_fault(step: Step, part: str) -> bool:
     return getattr(step.input, "part", "") == part
+
+
+def _left_over(bench: Bench, folder: Path) -> list[FileNumber]:
+    """Every file of a failed write that a recording's ledger names."""
+    lines = [line.record for line in ledger(bench, folder).lines]
+    return [file for record in lines if isinstance(record, LeftOver) for file in record.files]
+
+
+class KeyThatGoes:
+    """A signer that can be taken away."""
+
+    def __init__(self, signer: Signer) -> None:
+        self._signer = signer
+        self.certificate_sha256 = signer.certificate_sha256
+        self.gone = False
+
+    def sign(self, message: bytes) -> bytes:
+        if self.gone:
+            raise KeyUnreachable("the key does not answer")
+        return self._signer.sign(message)
 
 
 @pytest.mark.parametrize("operation", ["append", "sync_file", "sync_folder", "create"])
@@ -279,14 +301,36 @@ def test_leftovers_of_failed_writes_are_named_and_raise_no_alarm(tmp_path: Path,
     _end(device)
     verdict = verified(bench, read=True)
     assert verdict.exit_status == 0, shown(verdict)
-    left = [
-        (file.n, file.attempt)
-        for line in ledger(bench, recordings(bench)[0]).lines
-        if isinstance(line.record, LeftOver)
-        for file in line.record.files
-    ]
-    assert len(left) == 6
+    assert len(_left_over(bench, recordings(bench)[0])) == 6
     numbers = frame_numbers(export(bench, recordings(bench)[0], tmp_path / "out.mp4"))
+    assert numbers == list(range(numbers[0], numbers[0] + len(numbers)))
+
+
+def test_a_key_that_is_gone_for_long_takes_more_than_a_hundred_attempts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The segment is written and its record can't be signed, again and again: what is left is numbered, and the record
+    that names it all can be read."""
+    monkeypatch.setattr("device.evidence.recorder.RETRY_US", 40_000)
+    device = _device(tmp_path / "bench", camera={"width": 160, "height": 90, "rate_hz": 5, "bitrate_bps": 50_000})
+    without_media(device.bench)
+    _recording(device)
+    key = KeyThatGoes(device.daemon._signer._signer)  # type: ignore[attr-defined]
+    device.daemon._signer._signer = key  # type: ignore[attr-defined]
+    key.gone = True
+    device.run(45)
+    key.gone = False
+    device.run(3)
+    _end(device)
+    (folder,) = recordings(device.bench)
+    left = [file.attempt for file in _left_over(device.bench, folder)]
+    assert len(left) > 101
+    again = [segment.attempt for segment in segments_of(device.bench, folder) if segment.attempt]
+    assert max(again) == max(left) + 1
+    verdict = verified(device.bench, read=True)
+    assert verdict.exit_status == 0, shown(verdict)
+    assert verdict.recordings[0].missing == {}
+    numbers = frame_numbers(export(device.bench, folder, tmp_path / "out.mp4"))
     assert numbers == list(range(numbers[0], numbers[0] + len(numbers)))
 
 

@@ -24,7 +24,7 @@ MAX_RECOVERIES = 10
 """A recovery that is itself cut short leaves its file; the next one takes the next name."""
 
 _RECORDING = re.compile(r"^([0-9]{6})-[0-9a-f]{16}\Z")
-_SEGMENT = re.compile(r"^([0-9]{6})(?:-([1-9][0-9]?))?\.m4s\.age\Z")
+_SEGMENT = re.compile(r"^([0-9]{6})(?:-([1-9][0-9]{0,5}))?\.m4s\.age\Z")
 _DOCUMENT = re.compile(r"^([0-9a-f]{64})(?:-[1-9][0-9]?)?\.(?:der|toml|bundle|receipt)\Z")
 _SPOOLED = re.compile(r"^([0-9a-f]{64})\.(receipt|anchor)\Z")
 _EPOCH = re.compile(r"^([0-9]{6})\.jsonl\Z")

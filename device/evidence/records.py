@@ -136,7 +136,7 @@ class Segment(Plain, frozen=True):
     """One segment. Its file is `<n, six digits>.m4s.age`; `-<attempt>` follows the number when a write had failed."""
 
     n: Annotated[int, msgspec.Meta(ge=0, le=999_999)]
-    attempt: Annotated[int, msgspec.Meta(ge=0, le=99)]
+    attempt: Annotated[int, msgspec.Meta(ge=0, le=999_999)]
     stage: Word
     file: Stored
     video: VideoSpan | None
@@ -271,7 +271,7 @@ class FileNumber(Plain, frozen=True):
     """A segment's file: number and attempt."""
 
     n: Annotated[int, msgspec.Meta(ge=0, le=999_999)]
-    attempt: Annotated[int, msgspec.Meta(ge=0, le=99)]
+    attempt: Annotated[int, msgspec.Meta(ge=0, le=999_999)]
 
 
 class LeftOver(Record, frozen=True, tag="left-over"):
@@ -310,7 +310,7 @@ class Found(Plain, frozen=True):
     """A file found past the last durable record: its number and attempt, bytes, SHA-256. Not proven."""
 
     n: Annotated[int, msgspec.Meta(ge=0, le=999_999)]
-    attempt: Annotated[int, msgspec.Meta(ge=0, le=99)]
+    attempt: Annotated[int, msgspec.Meta(ge=0, le=999_999)]
     size: Count
     sha256: Digest
 
