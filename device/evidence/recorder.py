@@ -485,8 +485,19 @@ class Recorder:
             recording.segmenter.rewind()
             self._try_later(recording, failure, now_us)
         except EvidenceError as failure:
+            self._leave_out(recording, failure, now_us)
+
+    def _leave_out(self, recording: Recording, failure: EvidenceError, now_us: int) -> None:
+        """A picture can't be put into a segment: one segment at a time is tried, then the next GOP alone is left out. A
+        recording that has not begun opens anew, with the first frame there is then."""
+        writer = recording.writer
+        if writer is not None and writer.head is None:
+            self._succeed(recording, writer)
+        recording.segmenter.rewind()
+        if recording.failures:
             self._journal.add(Fault(part="camera", present=True, at_us=now_us, detail=str(failure)[:200]))
             recording.segmenter.skip_gop()
+        recording.failures += 1
 
     def _try_later(self, recording: Recording, failure: CannotPersist, now_us: int) -> None:
         """Again after 1 s, 2 s, 4 s, … 8 s, one segment at a time until one is durable."""

@@ -11,7 +11,7 @@ import hashlib
 import msgspec
 
 from device.clock import Clock
-from device.errors import CannotPersist
+from device.errors import CannotPersist, EvidenceError
 from device.evidence import layout
 from device.evidence.chain import Chain
 from device.evidence.disk import Disk, File, abandon
@@ -129,16 +129,19 @@ class RecordingWriter:
         """Make these cuts durable, then one record that names them, after the gaps in them and before `notes`.
 
         Raises `CannotPersist` when a segment could not be made durable, or the record not be signed (call again: new names
-        are taken), and `LedgerBrokenError` when the ledger could not be written.
+        are taken), `EvidenceError` when a picture can't be put into a segment, and `LedgerBrokenError` when the ledger
+        could not be written. A first group that failed is never tried again here: the recording opens in another folder.
         """
         first_group = self._ledger is None
         segments: list[Segment] = []
         files: list[File] = []
+        tried: list[int] = []
         try:
+            videos = self._signatures.signed(cuts)
             if first_group:
                 self._begin_folder()
-            videos = self._signatures.signed(cuts)
             for n, (cut, video) in enumerate(zip(cuts, videos, strict=True), self._next_n):
+                tried.append(n)
                 segments.append(self._write_segment(n, cut, video, files))
             self._make_durable(files, everything=first_group or len(files) > 1)
             left_over = tuple(self._left_over[:LEFT_OVER_LIMIT])
@@ -147,12 +150,12 @@ class RecordingWriter:
             records += [LeftOver(files=left_over)] if left_over else []
             records += [Segments(segments=tuple(segments))] if segments else []
             lines = self._chain.next_lines(records)
-        except CannotPersist as failure:
+        except (CannotPersist, EvidenceError) as failure:
             for file in files:
                 abandon(file)
-            if first_group:
+            if first_group and isinstance(failure, CannotPersist):
                 raise LedgerBrokenError(f"{self._folder}: not begun: {failure}") from failure
-            for n in range(self._next_n, self._next_n + len(cuts)):
+            for n in tried:
                 attempt = self._attempts.get(n, 0)
                 self._left_over.append(FileNumber(n=n, attempt=attempt))
                 self._attempts[n] = attempt + 1
