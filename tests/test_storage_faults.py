@@ -315,8 +315,8 @@ def test_a_key_that_is_gone_for_long_takes_more_than_a_hundred_attempts(
     device = _device(tmp_path / "bench", camera={"width": 160, "height": 90, "rate_hz": 5, "bitrate_bps": 50_000})
     without_media(device.bench)
     _recording(device)
-    key = KeyThatGoes(device.daemon._signer._signer)  # type: ignore[attr-defined]
-    device.daemon._signer._signer = key  # type: ignore[attr-defined]
+    key = KeyThatGoes(device.daemon._signer._signer)
+    device.daemon._signer._signer = key
     key.gone = True
     device.run(45)
     key.gone = False
