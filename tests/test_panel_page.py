@@ -97,17 +97,18 @@ def start(page: Page) -> None:
 
 
 def stop(page: Page) -> None:
-    """Held with the mouse until it is felt, let go, and pressed once; again where that press came too late."""
+    """Held with the mouse until it is felt, let go, and pressed once; the whole of it again where that press came too late."""
     record = page.locator("#button-record .cap").bounding_box()
     assert record is not None
     page.mouse.move(record["x"] + record["width"] / 2, record["y"] + record["height"] / 2)
     for _ in range(20):
         page.mouse.down()
-        in_state(page, "stop-asked")
+        asked = is_soon(page, "stop-asked")
         page.mouse.up()
-        page.keyboard.press("r", delay=50)
-        if is_soon(page, "idle"):
-            return
+        if asked:
+            page.keyboard.press("r", delay=50)
+            if is_soon(page, "idle"):
+                return
     in_state(page, "idle")
 
 
