@@ -10,11 +10,12 @@ import threading
 from collections.abc import Iterator
 from typing import Literal
 
-from gpiozero.pins.mock import MockFactory, MockPWMPin
+from gpiozero.pins.mock import MockFactory
 
 from device.clock import NEVER_US, Clock, Wake
 from device.controls.lines import wires
 from device.tables import Wiring
+from hw_sim.pins import TwinPin
 
 PRESS_MS = 120
 DOUBLE_GAP_MS = 150
@@ -27,7 +28,7 @@ BETWEEN_POSITIONS_MS = 10
 """A rotary switch opens one line so long before it closes the next."""
 
 
-class WiredPin(MockPWMPin):  # type: ignore[misc] # gpiozero ships no types
+class WiredPin(TwinPin):
     """A mock pin that what is wired to it drives: against that, a pull-up or pull-down does nothing."""
 
     driven: bool | None = None

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from gpiozero.pins.mock import MockFactory, MockPWMPin
+from gpiozero.pins.mock import MockFactory
 
 from device.clock import Clock, Part, Wake
 from device.hardware import Stamp
@@ -18,6 +18,7 @@ from hw_sim.camera import PreEncodedCamera, TwinCamera
 from hw_sim.card_faults import CardFaults
 from hw_sim.disk import TwinDisk
 from hw_sim.lamps import Lamps
+from hw_sim.pins import TwinPin
 from hw_sim.policy_faults import PolicyFile
 from hw_sim.process_faults import ProcessFaults
 from hw_sim.sensors import TwinSensors
@@ -67,7 +68,7 @@ class TwinHardware:
         policy_file: Path | None = None,
         let_pass: Callable[[int], None] | None = None,
         seed: int = 1,
-        pin_class: type[MockPWMPin] = MockPWMPin,
+        pin_class: type[TwinPin] = TwinPin,
         on_picture: "Callable[[Picture], None] | None" = None,
     ) -> None:
         self.clock = BentClock(clock)

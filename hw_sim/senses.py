@@ -5,11 +5,10 @@
 
 from collections.abc import Callable
 
-from gpiozero.pins.mock import MockPWMPin
-
 from device.clock import Clock
 from device.policy.signals import CUES, Pattern, pulses_ms
 from device.tables import Wiring
+from hw_sim.pins import TwinPin
 
 TOLERANCE_US = 60_000
 """How far a pulse may be from what it should be; the shortest are 120 ms, and the next longer one 200 ms."""
@@ -60,8 +59,8 @@ class Senses:
             edges.append((self.clock.now_us(), on))
 
 
-def _watched(hear: Callable[[str, float], None]) -> type[MockPWMPin]:
-    class WatchedPin(MockPWMPin):  # type: ignore[misc] # gpiozero ships no types
+def _watched(hear: Callable[[str, float], None]) -> type[TwinPin]:
+    class WatchedPin(TwinPin):
         def _change_state(self, value: float) -> bool:
             changed = bool(super()._change_state(value))
             if changed and self.function == "output":

@@ -44,16 +44,19 @@ class Plan(msgspec.Struct, frozen=True):
     happenings: tuple[Happening, ...]
 
 
-def draw(seed: str, hours: float, policy: Policy, *, cuts: bool = True) -> Plan:
-    """A day of so many hours, `LEAST_HOURS` at least. Without `cuts` the power stays, and nothing is done to the card."""
+def draw(seed: str, hours: float, policy: Policy, *, cuts: bool = True, sound: bool = True) -> Plan:
+    """A day of so many hours, `LEAST_HOURS` at least. Without `cuts` the power stays, and nothing is done to the card;
+    without `sound` there is no microphone to unplug."""
     length_us = round(hours * 3_600_000_000)
     encounters = max(LEAST_ENCOUNTERS, round(hours * ENCOUNTERS_PER_HOUR))
-    day = _Day(random.Random(seed), policy, length_us, encounters, cuts=cuts)
+    day = _Day(random.Random(seed), policy, length_us, encounters, cuts=cuts, sound=sound)
     return Plan(seed, length_us, encounters, tuple(sorted(day.drawn())))
 
 
 class _Day:
-    def __init__(self, odds: random.Random, policy: Policy, length_us: int, encounters: int, *, cuts: bool) -> None:
+    def __init__(
+        self, odds: random.Random, policy: Policy, length_us: int, encounters: int, *, cuts: bool, sound: bool
+    ) -> None:
         self._odds = odds
         self._zones = [zone for zone in policy.zones if zone in ("street", "school", "private")]
         self._private = NONE_HELD in self._zones
@@ -61,6 +64,7 @@ class _Day:
         self._encounters = encounters
         hours = length_us / 3_600_000_000
         drawn = odds.sample(range(1, encounters), max(1, round(hours / HOURS_A_CUT)))
+        self._sound = sound
         self._may_cut, self._cuts = cuts, set(drawn) if cuts else set()
         self._said: list[Happening] = []
         self._now_us = 0
@@ -220,6 +224,8 @@ class _Day:
         ]
         line, ends, most_s = self._odds.choice(kinds)
         if line.startswith(("card stall", "card fails")) and not self._may_cut:
+            return
+        if line == "unplug" and not self._sound:
             return
         latest_us = max(begins_us + 1, self._now_us - 30_000_000)
         at_us = self._odds.randrange(begins_us, latest_us)

@@ -79,7 +79,7 @@ def shift(
     bench = shift_bench(root / "bench", policy, status, rate_hz, sound=sound)
     tables = read_configuration(bench.config).tables
     parsed, clock = parse_policy(policy), BootClock()
-    plan = draw(seed, hours, parsed, cuts=not soak)
+    plan = draw(seed, hours, parsed, cuts=not soak, sound=sound)
     with quiet_log(), Progress(
         TextColumn("{task.description:<24}"), BarColumn(40), TextColumn("{task.fields[said]}"), disable=quiet,
         console=Console(stderr=True),

@@ -9,8 +9,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gpiozero.pins.mock import MockPWMPin
-
 from device.clock import Crew, Part, Wake
 from device.config import read_configuration
 from device.daemon import Daemon
@@ -22,6 +20,7 @@ from hw_sim.agency import Bench
 from hw_sim.clock import Scheduler, VirtualClock
 from hw_sim.disk import TwinDisk
 from hw_sim.hardware import AnyCamera, Behaviour, TwinHardware
+from hw_sim.pins import TwinPin
 from hw_sim.signers import SlowSigner
 
 if TYPE_CHECKING:
@@ -49,7 +48,7 @@ class VirtualDevice:
         make_witness: Callable[[Witness], Witness] = lambda witness: witness,
         drift_ppm: int = 0,
         seed: int = 1,
-        pin_class: type[MockPWMPin] = MockPWMPin,
+        pin_class: type[TwinPin] = TwinPin,
     ) -> None:
         self.bench = bench
         self.clock = VirtualClock("boot-0")

@@ -77,6 +77,11 @@ def test_without_cuts_the_card_is_left_alone() -> None:
     assert not [line for line in lines if line.startswith(("cut", "card stall", "card fails"))]
 
 
+def test_without_sound_no_microphone_is_unplugged() -> None:
+    assert {"unplug", "replug"} <= {happening.line for happening in draw("1", 24, FIRST).happenings}
+    assert not {"unplug", "replug"} & {happening.line for happening in draw("1", 24, FIRST, sound=False).happenings}
+
+
 @pytest.mark.parametrize("profile", sorted(shipped_profiles()))
 def test_a_day_can_be_drawn_under_every_profile(profile: str) -> None:
     policy = parse_policy(shipped_profiles()[profile])
