@@ -32,7 +32,7 @@ from hw_sim.tagged import TaggedCamera, TaggedClip
 from hw_sim.virtual import SECOND_US, VirtualDevice
 
 WIDTH, HEIGHT, RATE_HZ, CLIP_S = 160, 90, 30, 2
-LIVE_S, WINDOW_S, STALL_S = 40, 32, 20
+LIVE_S, WINDOW_S, STALL_S, RELIEF_S = 40, 32, 20, 10
 DRAIN_LIMIT_S = 600
 LEAST_RING_S, ROOMY_RING_S = 41, 75
 MBITS = (4, 8, 16, 25)
@@ -46,14 +46,15 @@ _END = b"\x80"
 
 class Case(msgspec.Struct, frozen=True):
     """`card_bytes_per_s`: 0 for as fast as memory. `stalls`: one write of `STALL_S` at the press, when the whole pre-event time
-    waits for the card, the second in the middle of the live time. `ring_s`: how many seconds at this rate the ring holds; the least
-    that the configuration takes is for a stall of 10 s."""
+    waits for the card, the second `relief_s` after the first has ended. `ring_s`: how many seconds at this rate the ring holds;
+    the least that the configuration takes is for a stall of 10 s."""
 
     bitrate_bps: int
     card_bytes_per_s: int = 0
     stalls: Literal[0, 1, 2] = 0
     ring_s: int = LEAST_RING_S
     live_s: int = LIVE_S
+    relief_s: int = RELIEF_S
 
     @property
     def ring_mib(self) -> int:
@@ -155,7 +156,8 @@ def measure(case: Case, root: Path) -> Loaded:
     if case.stalls:
         speed.stall(STALL_S * SECOND_US)
     pressed_us = device.hardware.thumb.double("record")
-    watcher.stall_at_us = pressed_us + case.live_s * SECOND_US // 2 if case.stalls > 1 else NEVER_US
+    second_us = pressed_us + (STALL_S + case.relief_s) * SECOND_US
+    watcher.stall_at_us = second_us if case.stalls > 1 else NEVER_US
     stop_us = device.hardware.thumb.hold("record", 3200, pressed_us + case.live_s * SECOND_US)
     device.hardware.thumb.press("record", stop_us + 3_700_000)
     device.run(case.live_s + 5)

@@ -1,6 +1,9 @@
 """A card of 2 MB/s that stalls for 20 s: nothing is lost while the ring holds, and every picture is counted when it can't."""
 
 from pathlib import Path
+from typing import Literal
+
+import pytest
 
 from hw_sim.load import CARD_BYTES_PER_S, CASES, LEAST_RING_S, ROOMY_RING_S, Case, measure, table_of
 from hw_sim.slow_disk import SlowDisk, Speed
@@ -24,6 +27,21 @@ def test_what_the_least_ring_can_not_hold_is_counted_to_the_picture(tmp_path: Pa
     assert 200 < said.refused < 900, "about ten seconds at 30 Hz, whole seconds of them, or twenty"
     assert said.stored + said.refused == said.given
     assert said.most_held_mib <= said.case.ring_mib
+
+
+@pytest.mark.parametrize(
+    ("stalls", "relief_s", "bound_s"),
+    [(1, 10, 20 - 11 + 2), (2, 10, 20 - 11 + 2), (2, 0, 40 - 11 + 2)],
+    ids=["one", "a second when the first is made good", "two without a breath between"],
+)
+def test_no_more_is_refused_than_the_stall_lacked_room_for(
+    tmp_path: Path, stalls: Literal[1, 2], relief_s: int, bound_s: int
+) -> None:
+    """A ring of 41 s that holds 30 s has room for 11 s; two seconds more are the group in hand, and whole GOPs."""
+    said = measure(Case(MBIT_4, CARD_BYTES_PER_S, stalls, relief_s=relief_s), tmp_path / "bench")
+    assert said.exact
+    assert said.verdict == "intact"
+    assert 0 < said.refused <= bound_s * 30
 
 
 def test_a_write_takes_its_time_in_the_part_that_writes(tmp_path: Path) -> None:

@@ -50,11 +50,13 @@ class Looker:
 def test_the_recorder_keeps_real_time(tmp_path: Path, signer_ms: int, most_steady: int, most_at_all: int) -> None:
     device, waiting = record_slowly(tmp_path / "bench", signer_ms)
     assert max(waiting) <= most_at_all, "the pre-event seconds, and those that pass while its opening is signed"
-    assert max(waiting[100:]) <= most_steady, "caught up after ten seconds, and never behind again"
+    assert max(waiting[100:600]) <= most_steady, (
+        "caught up after ten seconds, and not behind again until the stop's own lines"
+    )
     (folder,) = recordings(device.bench)
     lines = [line.record for line in ledger(device.bench, folder).lines]
     groups = [len(record.segments) for record in lines if isinstance(record, Segments)]
-    assert max(groups) >= 5, "the pre-event seconds go under one signature"
+    assert groups[0] == 4, "the pre-event seconds share signatures"
     assert groups.count(1) > LIVE_S // 2, "then one a second"
     assert not [record for record in lines if isinstance(record, records.Gap)]
     verdict = verified(device.bench, read=True)

@@ -6,10 +6,10 @@ from pathlib import Path
 from device.errors import EvidenceError
 from device.evidence import layout
 from device.evidence.case import AskedFile, Found, Given, Ledger, Release
+from device.evidence.grouping import GROUP_LIMIT
 from device.evidence.reading import digest_file, regular_size
 from device.evidence.records import Stored
 from device.evidence.seal import stanza_types
-from device.evidence.writer import GROUP_LIMIT
 
 MOST_UNNAMED = 10_000
 """Files that no record names are looked at in the order of their names, up to so many."""

@@ -19,6 +19,7 @@ from device.evidence.anchoring import Anchoring
 from device.evidence.custody import Custody, CustodyOrder
 from device.evidence.disk import Disk
 from device.evidence.envelope import Signer
+from device.evidence.grouping import Grouping
 from device.evidence.journal import Journal
 from device.evidence.records import (
     Boot,
@@ -38,7 +39,7 @@ from device.evidence.segmenter import Cut, Segmenter
 from device.evidence.sound import packet_us
 from device.evidence.steps import PrivateFacts
 from device.evidence.store import Documents, Reserve
-from device.evidence.writer import GROUP_LIMIT, Facts, LedgerBrokenError, Opening, RecordingWriter, gaps
+from device.evidence.writer import Facts, LedgerBrokenError, Opening, RecordingWriter, gaps
 from device.media.held import Claim
 from device.media.rates import Rates
 from device.media.ring import Ring
@@ -169,6 +170,7 @@ class Recording:
         self.head_due_us = 0
         self.retry_at_us = 0
         self.failures = 0
+        self.grouping = Grouping()
 
     @property
     def begun(self) -> bool:
@@ -523,12 +525,15 @@ class Recorder:
 
     def _write_group(self, recording: Recording, writer: RecordingWriter, now_us: int) -> bool:
         """Make what can be closed durable, with the notes that wait; True when there may be more."""
-        limit = 1 if recording.failures else GROUP_LIMIT
+        limit = 1 if recording.failures else recording.grouping.limit
         cuts = self._cuts(recording, writer, now_us, limit)
         notes = list(recording.notes)
         if cuts:
+            begun_us = self._clock.now_us()
             writer.write_group(cuts, notes)
             recording.segmenter.settled(cuts)
+            shown_us = sum(cut.end_us - cut.start_us for cut in cuts)
+            recording.grouping.wrote(len(cuts), shown_us, self._clock.now_us() - begun_us)
             recording.failures = 0
             self._storage_works(now_us)
         elif writer.head is not None:

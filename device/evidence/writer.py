@@ -46,10 +46,6 @@ from device.media.fmp4 import VIDEO_TIMESCALE_HZ, AudioFormat, Muxer
 from device.media.frames import Frame, ParameterSets
 from device.media.picture import Picture
 
-GROUP_LIMIT = 64
-"""Segments under one record; its line stays below half of what a reader accepts."""
-
-
 LEFT_OVER_LIMIT = 256
 """Files of failed writes under one record."""
 
