@@ -37,6 +37,7 @@ class Sight:
             cap_bytes=configuration.ring_cap_bytes,
             flags=UNDECIDED,
             on_keyframe=self.keyframe_came.ring if on_first_frame is None else self._first_frame,
+            now_us=hardware.clock.now_us,
         )
         self.overlay = _overlay(configuration, hardware.clock)
         self.camera = hardware.camera(tables.camera, self.overlay)

@@ -12,7 +12,8 @@ from device.policy.inputs import ClockStepped, FaultChanged, Input, LevelChanged
 SILENT_CAMERA_US = 1_500_000
 SILENT_MICROPHONE_US = 3_000_000
 AHEAD_US = 500_000
-"""A picture that says it was captured so much later than now is wrongly dated, and those after it may come too early."""
+"""A picture that says it was captured so much later than now is wrongly dated, and those after it may come too early. One that is
+further ahead than the ring allows is not held."""
 HUNG_CARD_US = 3_000_000
 """A recorder that has work and has not come round for so long waits for the card."""
 ACTIVATION_LIMIT_US = 3_000_000
@@ -44,6 +45,11 @@ def camera_silent(ring: Ring, started_us: int, now_us: int) -> bool:
 
 def _silent(newest_us: int | None, started_us: int, now_us: int, limit_us: int) -> bool:
     return now_us - max(newest_us or 0, started_us) > limit_us
+
+
+def _lately(refused_us: int | None, now_us: int, limit_us: int) -> bool:
+    """Whether a frame dated far ahead was refused no longer ago."""
+    return refused_us is not None and now_us - refused_us <= limit_us
 
 
 class Watch:
@@ -96,13 +102,15 @@ class Watch:
 
     def _look_at_parts(self, now_us: int) -> None:
         ahead = (self._ring.newest_video_us or 0) > now_us + AHEAD_US
+        ahead = ahead or _lately(self._ring.video_ahead_us, now_us, SILENT_CAMERA_US)
         self._set_fault("camera", ahead or camera_silent(self._ring, self._started_us, now_us), now_us)
         held_up = self._recorder.busy and now_us - self._recorder.turned_us > HUNG_CARD_US
         self._set_fault("card", held_up, now_us)
         self._set_fault("overlay", self._no_text() != "", now_us)
         if self._has_microphone:
             silent = _silent(self._ring.newest_audio_us, self._started_us, now_us, SILENT_MICROPHONE_US)
-            self._set_fault("microphone", silent, now_us)
+            ahead = _lately(self._ring.audio_ahead_us, now_us, SILENT_MICROPHONE_US)
+            self._set_fault("microphone", ahead or silent, now_us)
 
     def _look_at_clock(self, now_us: int) -> None:
         """A step of wall time is never silent (E8), nor many small ones: what was told last is what is compared with."""

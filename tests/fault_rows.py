@@ -50,10 +50,10 @@ ROWS: tuple[Row, ...] = (
         Seen(journal=("camera", "camera over"), cues=("camera-fault", "fault-over"), status=("camera",), over="0.5 s",
          missing=("camera", "keyframe-awaited")), after_s=14),
     Row("encoder wrong 5000",
-        "tells a camera fault while the newest picture is dated after now; the pictures between are kept, those "
-        "that then come too early are a gap.",
-        Seen(journal=("camera", "camera over"), cues=("camera-fault", "fault-over"), status=("camera",), over="4.5 s",
-         missing=("camera", "time-went-back")), after_s=8),
+        "takes no picture that is dated more than 2 s after now, tells it, and starts the camera anew as one that is "
+        "silent. Those that are less ahead are kept, and what then comes too early is a gap.",
+        Seen(journal=("camera", "camera over"), cues=("camera-fault", "fault-over"), status=("camera",), over="1.5 s",
+         missing=("time-ahead",)), after_s=8),
     Row("encoder slow 400",
         "has pictures that are too late: more than 1.5 s behind it is told and started anew as a silent camera is. "
         "What found no place is a gap.",

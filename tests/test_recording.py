@@ -42,3 +42,27 @@ def test_a_power_cut_is_recovered_and_the_next_recording_is_intact(tmp_path: Pat
     assert verdict.exit_status == 4, shown(verdict)
     assert [r.answers.extent for r in verdict.recordings] == ["power-loss", "closed"]
     assert [r.answers.content for r in verdict.recordings] == ["matches", "matches"]
+
+
+def test_one_picture_dated_an_hour_ahead_costs_its_gop_and_is_told(tmp_path: Path) -> None:
+    bench = make_bench(tmp_path / "bench", audio=False)
+    device = VirtualDevice(bench)
+    device.boot()
+    device.run(6)
+    device.double()
+    device.run(3)
+    device.hardware.the_camera.encoder_faults.ahead_us = 3_600_000_000
+    device.run(0.1)
+    device.hardware.the_camera.encoder_faults.ahead_us = 0
+    device.run(0.6)
+    assert "camera" in device.daemon.control.state.faults
+    device.run(3)
+    assert "camera" not in device.daemon.control.state.faults
+    device.confirmed_stop()
+    device.until_idle()
+    device.stop()
+    verdict = verified(bench, read=True)
+    assert verdict.exit_status == 0, shown(verdict)
+    (one,) = verdict.recordings
+    assert list(one.missing) == ["time-ahead"]
+    assert 0 < one.missing["time-ahead"] <= 30, "no more than a GOP"

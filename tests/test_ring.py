@@ -668,3 +668,33 @@ def test_what_comes_late_is_judged_by_what_the_policy_said_when_it_was_captured(
     clip("IPPP", from_s=2).into(ring)
     audio_into(ring, 1.9, 2.1)
     assert held_audio(ring) == [1]
+
+
+# -- what is dated far ahead ----------------------------------------------------------------------------------------
+
+
+def test_a_picture_dated_far_ahead_costs_its_gop_alone() -> None:
+    ring = Ring(s(600), 1 << 20, STREET, lambda: None, lambda: s(1))
+    ring.claim(0, FAR_US)
+    clip("IPPP").into(ring)
+    clip("I", from_s=3601).into(ring)
+    clip("PPPIP", from_s=1.25).into(ring)
+    assert held(ring) == [[0, 1, 2, 3], [8, 9]]
+    assert ring.refusals(0, 99) == [Refusal("time-ahead", 4, 7, s(1), s(1.75))]
+    assert (ring.newest_video_us, ring.video_ahead_us) == (s(2.25), s(1))
+
+
+def test_a_picture_dated_a_little_ahead_is_held() -> None:
+    ring = Ring(s(600), 1 << 20, STREET, lambda: None, lambda: s(1))
+    clip("I", from_s=3).into(ring)
+    clip("I", from_s=3.25).into(ring)
+    assert held(ring) == [[0]]
+    assert ring.video_ahead_us == s(1)
+
+
+def test_sound_dated_far_ahead_is_refused_alone() -> None:
+    ring = Ring(s(600), 1 << 20, STREET, lambda: None, lambda: s(1))
+    audio_into(ring, 1, 3601, 1.02)
+    assert held_audio(ring) == [0, 2]
+    assert ring.sound_refusals(0, ALL) == [Refusal("time-ahead", 1, 1, s(1), s(1))]
+    assert (ring.newest_audio_us, ring.audio_ahead_us) == (s(1.02), s(1))

@@ -109,3 +109,21 @@ def test_a_picture_dated_after_now_is_a_fault_until_now_has_come_there(recorder:
         at_us = clock.now_us() + tenths * 100_000
         told += [(tenths, c.present) for c in watch.look(at_us) if isinstance(c, FaultChanged) and c.part == "camera"]
     assert told == [(0, True), (15, False)]
+
+
+def test_frames_that_are_refused_for_their_date_are_a_fault_while_they_come(recorder: Recorder) -> None:
+    clock = VirtualClock("boot-1")
+    ring = Ring(0, 1000, CaptureFlags("street"), lambda: None, clock.now_us)
+    watch = Watch(clock, ring, recorder, has_microphone=True, recording_bps=8_000_000)
+    began_us = clock.now_us()
+    told: list[tuple[int, str, bool]] = []
+    for tenths in range(40):
+        clock.move_to(began_us + tenths * 100_000)
+        ahead_us = 3_600_000_000 if tenths == 1 else 0
+        ring.append_video(data_of("I"), clock.now_us() + ahead_us, True)
+        ring.append_audio(b"sound", clock.now_us() + ahead_us)
+        told += [(tenths, c.part, c.present) for c in watch.look(clock.now_us()) if isinstance(c, FaultChanged)]
+    camera = [(tenths, present) for tenths, part, present in told if part == "camera"]
+    microphone = [(tenths, present) for tenths, part, present in told if part == "microphone"]
+    assert camera == [(1, True), (17, False)]
+    assert microphone == [(1, True), (32, False)]

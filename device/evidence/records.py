@@ -222,7 +222,8 @@ class Gap(Record, frozen=True, tag="gap"):
     """Frames that are not in any segment.
 
     `camera`: the camera's own times jumped, `frames` is how many would have fitted in; numbers go on. All other causes
-    are ours (`full`, `policy`, `keyframe-awaited`, `time-went-back`): frames `first` to `last` arrived and were not kept.
+    are ours (`full`, `policy`, `keyframe-awaited`, `time-went-back`, `time-ahead`): frames `first` to `last` arrived and
+    were not kept.
     """
 
     cause: Word
@@ -235,7 +236,7 @@ class Gap(Record, frozen=True, tag="gap"):
 
 class SoundGap(Record, frozen=True, tag="sound-gap"):
     """Sound that is in no segment (E5). `silent`: the microphone gave none; `restart`: it had to be opened anew (unplugged,
-    an overrun); `full`, `policy`, `time-went-back`: packets came and were not kept, as in a `Gap`."""
+    an overrun); `full`, `policy`, `time-went-back`, `time-ahead`: packets came and were not kept, as in a `Gap`."""
 
     cause: Word
     from_us: Micros

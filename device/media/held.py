@@ -5,11 +5,12 @@ from collections.abc import Iterator
 
 import msgspec
 
-from device.media.frames import Frame, ParameterSets
+from device.media.frames import CaptureFlags, Frame, ParameterSets
 
 
 class Refusal(msgspec.Struct, frozen=True):
-    """A run of frames that arrived and were not held: `full`, `policy`, `keyframe-awaited` (video) or `time-went-back`."""
+    """A run of frames that arrived and were not held: `full`, `policy`, `keyframe-awaited` (video),
+    `time-went-back`, or `time-ahead`: its own time is worth nothing, and those here are of when it came."""
 
     cause: str
     first_number: int
@@ -87,3 +88,11 @@ def overlapping(refusals: deque[Refusal], first_number: int, last_number: int) -
                 first_number=max(first_number, refusal.first_number),
                 last_number=min(last_number, refusal.last_number),
             )
+
+
+def before(frame: Frame, to_us: int | None) -> bool:
+    return to_us is None or frame.at_us < to_us
+
+
+def flagged(frame: Frame, flags: CaptureFlags, from_us: int) -> Frame:
+    return msgspec.structs.replace(frame, flags=flags) if frame.at_us >= from_us else frame

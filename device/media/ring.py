@@ -12,14 +12,15 @@ import threading
 from collections import deque
 from collections.abc import Callable
 
-import msgspec
-
+from device.clock import NEVER_US
 from device.media.frames import CaptureFlags, Frame, ParameterSets, parameter_sets
-from device.media.held import Claim, Gop, Refusal, overlapping, refuse
+from device.media.held import Claim, Gop, Refusal, before, flagged, overlapping, refuse
 
 SOUND_NEAR_US = 100_000
 """Packets of sound further apart are not of one run: nothing came in between."""
 MOST_STARTS = 1_000
+AHEAD_US = 2_000_000
+"""What says that it was captured so much after now is refused. What is nearer is kept; those after it may come too early so long."""
 LATE_US = 10_000_000
 """What was captured so long ago may still be delivered, and is judged by what the policy said then."""
 
@@ -28,13 +29,21 @@ class Ring:
     """Whole GOPs of video and their audio, bounded by time and by bytes.
 
     `window_us` is how far back an unclaimed frame is kept; `cap_bytes` bounds the payload; `on_keyframe` is called
-    after each keyframe is in, on the encoder's thread, and must not block.
+    after each keyframe is in, on the encoder's thread, and must not block. `now_us`: the boot clock; without it none is ahead.
     """
 
-    def __init__(self, window_us: int, cap_bytes: int, flags: CaptureFlags, on_keyframe: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        window_us: int,
+        cap_bytes: int,
+        flags: CaptureFlags,
+        on_keyframe: Callable[[], None],
+        now_us: Callable[[], int] = lambda: NEVER_US,
+    ) -> None:
         self.window_us = window_us
         self.cap_bytes = cap_bytes
         self._on_keyframe = on_keyframe
+        self._now_us = now_us
         self._lock = threading.Lock()
         self._gops: deque[Gop] = deque()
         self._audio: deque[Frame] = deque()
@@ -48,6 +57,9 @@ class Ring:
         self._awaiting_keyframe: str | None = "keyframe-awaited"
         self._newest_video_us: int | None = None
         self._newest_audio_us: int | None = None
+        self.video_ahead_us: int | None = None
+        self.audio_ahead_us: int | None = None
+        """When a frame was last refused because it was dated far ahead."""
         self._last_gop_bytes = 0
         self._forgotten = -1
         self._cleared_us = 0
@@ -64,6 +76,11 @@ class Ring:
         with self._lock:
             number = self._next_video
             self._next_video += 1
+            now_us = self._now_us()
+            if at_us > now_us + AHEAD_US:
+                self.video_ahead_us = now_us
+                self._refuse(self._stop_gop("time-ahead"), number, now_us)
+                return
             flags = self._flags_at(at_us)
             cause = self._why_not(data, at_us, keyframe, flags)
             self._newest_video_us = max(at_us, self._newest_video_us or at_us)
@@ -88,6 +105,11 @@ class Ring:
         with self._lock:
             number = self._next_audio
             self._next_audio += 1
+            now_us = self._now_us()
+            if at_us > now_us + AHEAD_US:
+                self.audio_ahead_us = now_us
+                self._refuse_sound("time-ahead", number, now_us)
+                return
             flags = self._flags_at(at_us)
             cause = self._why_not_sound(data, at_us, flags)
             self._newest_audio_us = max(at_us, self._newest_audio_us or at_us)
@@ -121,7 +143,7 @@ class Ring:
                 self.payload_bytes -= len(packet.data)
                 self._refuse_sound("policy", packet.number, packet.at_us)
             if self._audio and self._audio[-1].at_us >= from_us:
-                self._audio = deque(_flagged(packet, flags, from_us) for packet in self._audio)
+                self._audio = deque(flagged(packet, flags, from_us) for packet in self._audio)
 
     def clear(self, before_us: int, sound_only: bool = False) -> None:
         """Drop everything that no recording claims, or only its sound. The memory is released, not erased (E6).
@@ -194,7 +216,7 @@ class Ring:
         """The claim's audio packets numbered `from_number` and up that began before `before_us`."""
         with self._lock:
             return [
-                p for p in self._audio if p.number >= from_number and p.at_us < before_us and _before(p, claim.to_us)
+                p for p in self._audio if p.number >= from_number and p.at_us < before_us and before(p, claim.to_us)
             ]
 
     def refusals(self, first_number: int, last_number: int) -> list[Refusal]:
@@ -255,7 +277,7 @@ class Ring:
     def _retell_video(self, flags: CaptureFlags, from_us: int) -> None:
         for gop in [gop for gop in self._gops if gop.frames[-1].at_us >= from_us]:
             if flags.video:
-                gop.frames = [_flagged(frame, flags, from_us) for frame in gop.frames]
+                gop.frames = [flagged(frame, flags, from_us) for frame in gop.frames]
                 continue
             for frame in [frame for frame in gop.frames if frame.at_us >= from_us]:
                 gop.frames.remove(frame)
@@ -338,14 +360,14 @@ class Ring:
 
     def _audio_claimed(self, packet: Frame) -> bool:
         return any(
-            packet.number >= claim.next_audio and packet.at_us >= claim.from_us and _before(packet, claim.to_us)
+            packet.number >= claim.next_audio and packet.at_us >= claim.from_us and before(packet, claim.to_us)
             for claim in self._claims
         )
 
     def _trim(self, gop: Gop) -> None:
         """Drop a GOP, or the end of it, that no claim needs; to the newest GOP nothing is added after that."""
         ends_us = [claim.to_us for claim in self._claims if claim.needs(gop)]
-        needed = [frame for frame in gop.frames if any(_before(frame, to_us) for to_us in ends_us)]
+        needed = [frame for frame in gop.frames if any(before(frame, to_us) for to_us in ends_us)]
         if len(needed) == len(gop.frames):
             return
         if gop is self._gops[-1]:
@@ -373,11 +395,3 @@ class Ring:
     def _refuse_sound(self, cause: str, number: int, at_us: int) -> None:
         self.refused_audio += 1
         refuse(self._sound_refusals, cause, number, at_us, SOUND_NEAR_US)
-
-
-def _before(frame: Frame, to_us: int | None) -> bool:
-    return to_us is None or frame.at_us < to_us
-
-
-def _flagged(frame: Frame, flags: CaptureFlags, from_us: int) -> Frame:
-    return msgspec.structs.replace(frame, flags=flags) if frame.at_us >= from_us else frame
