@@ -136,6 +136,18 @@ def test_the_end_waits_for_frames_captured_before_it() -> None:
     assert bench.segmenter.ended(s(1.6))
 
 
+@pytest.mark.parametrize("next_one", ["I", "P"], ids=["a keyframe", "a frame of the same GOP"])
+def test_after_a_long_pause_a_segment_ends_as_if_the_recorder_had_seen_it(next_one: str) -> None:
+    """The key was gone, say: all is written two hours later. A sample of more than 71 minutes has no room in the file."""
+    bench = Bench().video("IPP").video(f"{next_one}PPPI", from_s=7200)
+    late = bench.cuts(7203)
+    assert [(numbers(cut.video), cut.start_us, cut.end_us) for cut in late] == [
+        ([0, 1, 2], 0, s(0.75)),
+        ([3, 4, 5, 6], s(7200), s(7201)),
+        ([7], s(7201), s(7201.25)),
+    ]
+
+
 def test_the_end_does_not_wait_for_a_camera_that_is_silent() -> None:
     bench = Bench().video("IPPPIP").end(1.5)
     bench.cuts(2.7)

@@ -1,12 +1,14 @@
 """Where one segment ends and the next begins, and what is missing in between. No I/O; recorder thread.
 
-A segment closes at the first keyframe at least 1 s after its start; after 1.5 s without a frame that was kept, or at the
-recording's end, as it stands. Sound that is there by then goes in, late sound joins a later segment: video never waits. While no
+A segment closes at the first keyframe at least 1 s after its start; after 1.5 s without a frame that was kept (also when the
+recorder comes by so late that the next is there), or at the recording's end, as it stands. Sound that is there by then goes in, late sound joins a later segment: video never waits. While no
 picture comes, sound alone makes segments.
 
 Every frame between a recording's first and its end is in a cut or in a `Missing` (E5): numbers that skip are frames that we
 did not keep, a jump in time without one is the camera's.
 """
+
+import itertools
 
 import msgspec
 
@@ -196,18 +198,28 @@ class Segmenter:
             starts_anew = frames[0].keyframe
             if starts_anew and gop_sets not in (None, sets):
                 self.changed_sets = True
-                return gathered, frames[0].at_us
+                return gathered, self._ends_us(gathered, frames[0].at_us)
             if starts_anew and gathered and self._long_enough(gathered[0].at_us, frames[0].at_us):
-                return gathered, frames[0].at_us
+                return gathered, self._ends_us(gathered, frames[0].at_us)
+            hole = _hole(gathered, frames)
+            if hole is not None:
+                gathered += frames[:hole]
+                return gathered, self._ends_us(gathered, frames[hole].at_us)
             gathered += frames
         if not gathered:
             return [], 0
         to_us = self.claim.to_us
         at_the_end = to_us is not None and self._video_complete(now_us, to_us)
         if at_the_end or _silent(gathered[-1], now_us):
-            last_us = gathered[-1].at_us
-            return gathered, last_us + self._period_us(last_us, last_us)
+            return gathered, self._ends_us(gathered, None)
         return [], 0
+
+    def _ends_us(self, gathered: list[Frame], next_us: int | None) -> int:
+        """Where the last of these ends: where the next begins, unless that is so late that silence was to close it."""
+        last_us = gathered[-1].at_us if gathered else 0
+        if next_us is not None and next_us - last_us < SILENCE_US:
+            return next_us
+        return last_us + self._period_us(last_us, last_us)
 
     def _long_enough(self, start_us: int, keyframe_us: int) -> bool:
         """A keyframe may come half a period early."""
@@ -304,6 +316,18 @@ class Segmenter:
     def _audio_complete(self, now_us: int, to_us: int) -> bool:
         newest_us = self._ring.newest_audio_us
         return newest_us is None or newest_us >= to_us or now_us >= to_us + LATE_AUDIO_US
+
+
+def _hole(gathered: list[Frame], frames: list[Frame]) -> int | None:
+    """Which of these frames comes after silence that was to close a segment: the recorder came too late to see it."""
+    before = [*gathered[-1:], *frames]
+    if before[-1].at_us - before[0].at_us < SILENCE_US:
+        return None
+    late = (
+        n for n, (one, next_one) in enumerate(itertools.pairwise(before)) if next_one.at_us - one.at_us >= SILENCE_US
+    )
+    found = next(late, None)
+    return None if found is None else found + 1 - len(gathered[-1:])
 
 
 def _silent(last_kept: Frame | None, now_us: int) -> bool:
