@@ -28,6 +28,8 @@ from device.policy.inputs import FaultChanged, Input
 LOOK_EVERY_US = 2_000_000
 MAX_LOOKED_AT = 64
 """Files at a look; more wait for the next."""
+MOST_READINGS = 5
+"""Of a journal that can't be read, before it is done without."""
 DETAIL_LIMIT = 200
 KINDS = ("receipt", "anchor")
 
@@ -69,20 +71,32 @@ class Spool:
         self._refused: dict[str, str] = {}
         self._unproven: set[str] = set()
         self._faults: set[str] = set()
+        self._unread: dict[str, str] = {}
+        self._readings = 0
 
     def run_once(self, now_us: int) -> int:
         if self._holdings is None:
-            self._ours = self._whose()
-            self._holdings = self._begin()
+            self._holdings = self._begin(now_us)
+        if self._holdings is None:
+            self._say_faults(now_us)
+            return now_us + LOOK_EVERY_US
         self._look(self._holdings, now_us)
         if self._room.short_bytes and not self._room.releasing:
             self._make_room(self._holdings, now_us)
         self._say_faults(now_us)
         return now_us + LOOK_EVERY_US
 
-    def _begin(self) -> Holdings:
-        """What the journal holds by now; what it said would go, and is still there, goes."""
+    def _begin(self, now_us: int) -> Holdings | None:
+        """What the journal holds by now; what it said would go, and is still there, goes. None while some of it can't be read:
+        it is read again at the next looks, a few times, and then what can be read must do."""
+        self._ours = self._whose()
         holdings = read_holdings(self._ours)
+        self._readings += 1
+        self._unread = holdings.unread
+        for place, why in holdings.unread.items():
+            self._refuse(place, printable(why), now_us)
+        if holdings.unread and self._readings < MOST_READINGS:
+            return None
         self._post(DurableOrder(frozenset(holdings.receipts)))
         for sha256 in holdings.released.values():
             receipt = holdings.receipts.get(sha256)
@@ -107,7 +121,8 @@ class Spool:
             self._refuse(layout.SPOOL, printable(str(failure)), now_us)
             return
         self._posted &= set(names)
-        self._refused = {name: why for name, why in self._refused.items() if name in names or name in self._unproven}
+        there = {*names, *self._unproven, *self._unread}
+        self._refused = {name: why for name, why in self._refused.items() if name in there}
         waiting = [name for name in names if layout.spooled(name) is not None and name not in self._posted]
         waiting = sorted(waiting, key=lambda name: name in self._refused)[:MAX_LOOKED_AT]
         self._waiting = set(waiting)

@@ -150,7 +150,8 @@ def begin_journal(
     for opened in keys_opened(papers):
         journal.add(opened)
     doubt = adoption.lost or _older_than_journal(in_force.policy.version, journal.found.policy_version)
-    for part, why in (("journal", why_not), ("policy", doubt)):
+    unread = (("evidence", f"a document can't be read: {why}") for why in documents.unread)
+    for part, why in (("journal", why_not), ("policy", doubt), *unread):
         if why:
             log.warning("%s: %s", part, why)
             journal.add(Fault(part=part, present=True, at_us=clock.now_us(), detail=why[:200]))

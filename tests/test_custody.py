@@ -3,15 +3,16 @@
 import ast
 import base64
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from device.errors import CannotPersist
-from device.evidence import layout
+from device.errors import CannotPersist, EvidenceError
+from device.evidence import holdings, layout
 from device.evidence.identity import Role, load_anchors
+from device.evidence.reading import lines_in
 from device.evidence.receipts import MAX_RECEIPT_BYTES, make_receipt, read_receipt
 from device.evidence.records import NO_DIGEST, Anchor, Line, Receipted, RecordingEnded, Released
 from hw_sim.agency import VIRTUAL_TIME_BEGINS, Agency
@@ -291,6 +292,35 @@ def test_other_names_in_the_spool_are_left_alone(dock: Dock) -> None:
     dock.soon()
     assert dock.spool() == before
     assert dock.faults("receipt") == []
+
+
+@pytest.mark.parametrize(
+    ("failing", "faults", "known"), [(1, [True, False], 1), (100, [True], 0)], ids=["once", "for good"]
+)
+def test_a_journal_that_can_not_be_read_at_the_start_is_told_and_read_again(
+    dock: Dock, monkeypatch: pytest.MonkeyPatch, failing: int, faults: list[bool], known: int
+) -> None:
+    """Nothing is lost: what it holds of receipts is learned at a later look; only where it stays unread it is done without."""
+    dock.store.give(dock.names[0])
+    dock.soon()
+    epoch = max(path.name for path in (dock.bench.card / layout.JOURNAL).iterdir())
+    dock.device.stop()
+    failures = [failing]
+    read = lines_in
+
+    def fails(path: Path, limit: int) -> Iterator[bytes]:
+        if failures[0] and path.name == epoch:
+            failures[0] -= 1
+            raise EvidenceError(f"{path.name}: Input/output error")
+        yield from read(path, limit)
+
+    monkeypatch.setattr(holdings, "lines_in", fails)
+    dock.device.boot()
+    dock.device.run(20)
+    (said,) = dock.whys("receipt")
+    assert f"{epoch}: Input/output error" in said
+    assert dock.faults("receipt") == faults
+    assert len(dock.device.daemon._custody.durable) == known
 
 
 # -- words from outside ---------------------------------------------------------------------------------------------

@@ -415,3 +415,31 @@ def test_a_part_that_fails_closes_what_is_open(tmp_path: Path) -> None:
 
 class Crashed(BaseException):
     """The process is killed, the power stays on."""
+
+
+def test_a_document_that_can_not_be_read_at_the_start_is_told_and_kept_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench = make_bench(tmp_path / "bench", audio=False)
+    device = VirtualDevice(bench)
+    device.boot()
+    device.stop()
+    read = TwinDisk.read
+    failures = [1]
+
+    def fails(disk: TwinDisk, path: str, limit: int) -> bytes:
+        if failures[0] and path.startswith(layout.IDENTITY):
+            failures[0] -= 1
+            raise CannotPersist(f"{path}: Input/output error")
+        return read(disk, path, limit)
+
+    monkeypatch.setattr(TwinDisk, "read", fails)
+    kept = len(list((bench.card / layout.IDENTITY).iterdir()))
+    device.boot()
+    device.run(3)
+    device.stop()
+    told = [fault.detail for fault in journal(bench) if isinstance(fault, Fault) and fault.part == "evidence"]
+    assert [detail.partition(": ")[0] for detail in told] == ["a document can't be read"]
+    assert "Input/output error" in told[0]
+    assert len(list((bench.card / layout.IDENTITY).iterdir())) == kept + 1
+    assert verified(bench).exit_status == 0

@@ -69,11 +69,12 @@ class Proof(msgspec.Struct, frozen=True):
 
 class Holdings(msgspec.Struct):
     """Receipts by digest, as they were journaled; which receipt each released recording went under; the anchors that the
-    journal holds, by digest."""
+    journal holds, by digest; and why some of it could not be read, by place on the card."""
 
     receipts: dict[str, Receipt] = msgspec.field(default_factory=dict)
     released: dict[str, str] = msgspec.field(default_factory=dict)
     anchors: set[str] = msgspec.field(default_factory=set)
+    unread: dict[str, str] = msgspec.field(default_factory=dict)
 
     @property
     def newest(self) -> tuple[str, Receipt] | None:
@@ -101,9 +102,9 @@ def whose(card: Path, device: str, own: ec.EllipticCurvePublicKey, anchors: Anch
 
 
 def read_holdings(ours: Ours) -> Holdings:
-    """What the journal on the card says. A journal that can't be read says nothing."""
+    """What the journal on the card says. What of it can't be read says nothing, and is told."""
     holdings = Holdings()
-    for record in _journaled(ours):
+    for record in _journaled(ours, holdings):
         if isinstance(record, Receipted):
             _take_receipted(ours, holdings, record)
         elif isinstance(record, Released):
@@ -116,6 +117,10 @@ def read_holdings(ours: Ours) -> Holdings:
 def _take_receipted(ours: Ours, holdings: Holdings, record: Receipted) -> None:
     try:
         data = kept(ours.card, layout.receipt_file, record.receipt_sha256, MAX_RECEIPT_BYTES)
+    except EvidenceError as failure:
+        holdings.unread[layout.receipt_file(record.receipt_sha256)] = str(failure)
+        return
+    try:
         receipt, _ = read_receipt(data or b"", ours.anchors, None)
     except EvidenceError:
         return
@@ -123,10 +128,11 @@ def _take_receipted(ours: Ours, holdings: Holdings, record: Receipted) -> None:
         holdings.receipts[record.receipt_sha256] = receipt
 
 
-def _journaled(ours: Ours) -> Iterator[Receipted | Released | Anchor]:
+def _journaled(ours: Ours, holdings: Holdings) -> Iterator[Receipted | Released | Anchor]:
     try:
         names = names_in(ours.card / layout.JOURNAL)
-    except EvidenceError:
+    except EvidenceError as failure:
+        holdings.unread[layout.JOURNAL] = str(failure)
         return
     for name in names:
         if layout.epoch_number(name) is None:
@@ -136,8 +142,8 @@ def _journaled(ours: Ours) -> Iterator[Receipted | Released | Anchor]:
                 record = _of_custody(ours, line) if line.startswith(_OF_CUSTODY) else None
                 if record is not None:
                     yield record
-        except EvidenceError:
-            continue
+        except EvidenceError as failure:
+            holdings.unread[f"{layout.JOURNAL}/{name}"] = str(failure)
 
 
 def _of_custody(ours: Ours, line: bytes) -> Receipted | Released | Anchor | None:

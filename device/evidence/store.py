@@ -56,12 +56,14 @@ class Documents:
     """Keeps documents on the card, each under its digest. What was on the card at the start is durable by then.
 
     A file whose writing a power loss cut short, or failed, keeps its name and is not touched: the document goes under
-    the next. A name that failed since the start is not believed either, as it may read well and not be durable.
+    the next. A name that failed since the start is not believed either, as it may read well and not be durable. `unread`:
+    those that could not be read, and why; what they were to hold is under another name by then.
     """
 
     def __init__(self, disk: Disk) -> None:
         self._disk = disk
         self._failed: set[str] = set()
+        self.unread: list[str] = []
 
     def keep(self, folder: str, path_of: Callable[[str, int], str], document: bytes) -> str:
         """Write a document unless it is there; durable on return. Its SHA-256 in hex."""
@@ -73,7 +75,7 @@ class Documents:
             if self._disk.size(path) is None:
                 self._write(folder, path, document)
                 return sha256
-            if _reads_as(self._disk, path, document):
+            if self._reads_as(path, document):
                 return sha256
         raise CannotPersist(f"{path_of(sha256, 0)}: {layout.DOCUMENT_ATTEMPTS} writes failed; use another card")
 
@@ -89,12 +91,12 @@ class Documents:
             raise
         file.close()
 
-
-def _reads_as(disk: Disk, path: str, document: bytes) -> bool:
-    try:
-        return disk.read(path, len(document) + 1) == document
-    except CannotPersist:
-        return False
+    def _reads_as(self, path: str, document: bytes) -> bool:
+        try:
+            return self._disk.read(path, len(document) + 1) == document
+        except CannotPersist as failure:
+            self.unread.append(str(failure))
+            return False
 
 
 def free_for_start(disk: Disk) -> None:

@@ -42,7 +42,8 @@ ERRORS = ("EIO", "ENOSPC")
 RESERVED_LATER = "/reserve"
 """No room for the reserve, once: it is set aside a second later, before anything is recorded."""
 READS = "O_RDONLY|O_NONBLOCK"
-"""How the device opens what it only reads (a folder that it syncs, it opens otherwise): what can't be read is passed over."""
+"""How the device opens what it only reads (a folder that it syncs, it opens otherwise): what can't be read is told, and
+the device goes on without; `tests/test_custody.py` and `tests/test_storage_faults.py` say how."""
 ENDED, STARTED_AGAIN, DIED = 0, 3, 4
 READY_S = 20
 
