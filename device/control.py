@@ -16,7 +16,7 @@ import msgspec
 from device.clock import NEVER_US, Clock, Wake
 from device.controls.board import Board
 from device.evidence.adoption import InForce
-from device.evidence.recorder import (
+from device.evidence.orders import (
     CloseOrder,
     EndOrder,
     FaultOrder,
@@ -24,9 +24,9 @@ from device.evidence.recorder import (
     NoteOrder,
     OpenOrder,
     PolicyOrder,
-    Recorder,
     StageOrder,
 )
+from device.evidence.recorder import Recorder
 from device.evidence.records import (
     ClockStep,
     Fault,

@@ -23,8 +23,8 @@ from device.evidence.adoption import Adoption
 from device.evidence.envelope import CheckedSigner
 from device.evidence.holdings import whose
 from device.evidence.identity import load_anchors, load_certificate
+from device.evidence.orders import CloseAllOrder, FaultOrder
 from device.evidence.papers import read_papers
-from device.evidence.recorder import CloseAllOrder, FaultOrder
 from device.evidence.records import Fault
 from device.expiry import DETAIL_LIMIT, Expiry
 from device.hand_ins import HandIns

@@ -12,7 +12,7 @@ from typing import Protocol
 from cryptography import x509
 
 from device.clock import Clock
-from device.evidence.recorder import FaultOrder
+from device.evidence.orders import FaultOrder
 from device.evidence.records import Fault
 from device.policy.inputs import FaultChanged, Input
 

@@ -16,8 +16,8 @@ from typing import Protocol
 from device.config import Configuration
 from device.errors import ConfigurationError, EvidenceError
 from device.evidence.adoption import Adoption, InForce
+from device.evidence.orders import FaultOrder
 from device.evidence.reading import read_file
-from device.evidence.recorder import FaultOrder
 from device.evidence.records import Fault
 from device.policy.inputs import Assigned, FaultChanged, Input
 from device.policy.state import Wearer

@@ -12,7 +12,7 @@ from typing import Protocol
 
 from device import charge, tables
 from device.clock import Clock
-from device.evidence.recorder import FaultOrder, NotedOrder
+from device.evidence.orders import FaultOrder, NotedOrder
 from device.evidence.records import Fault, Noted
 from device.hardware import CardState, Load, Sensors
 from device.media.rates import Rates

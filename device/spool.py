@@ -17,10 +17,10 @@ from device.errors import EvidenceError
 from device.evidence import layout
 from device.evidence.custody import AnchorOrder, CustodyOrder, DurableOrder, KnownOrder, ReceiptOrder, ReleaseOrder
 from device.evidence.holdings import Holdings, Ours, check_extends, check_in_journal, prove, read_holdings
+from device.evidence.orders import FaultOrder
 from device.evidence.outside import CosignedHead, read_outside
 from device.evidence.reading import names_in, read_file
 from device.evidence.receipts import MAX_RECEIPT_BYTES, read_receipt
-from device.evidence.recorder import FaultOrder
 from device.evidence.records import Fault
 from device.evidence.verdicts import printable
 from device.policy.inputs import FaultChanged, Input

@@ -14,7 +14,7 @@ from device.config import read_configuration
 from device.daemon import Daemon
 from device.errors import ConfigurationError, HardwareFailed, HardwareHung
 from device.evidence import records
-from device.evidence.recorder import CloseAllOrder
+from device.evidence.orders import CloseAllOrder
 from device.keeper import CALL_LIMIT_US, Keeper
 from device.media.frames import CaptureFlags
 from device.media.ring import Ring

@@ -19,7 +19,7 @@ from device.evidence.adoption import Adoption, InForce
 from device.evidence.bundle import Bundle, make_bundle, read_bundle
 from device.evidence.envelope import open_line
 from device.evidence.identity import Role, load_anchors
-from device.evidence.recorder import FaultOrder, PolicyOrder
+from device.evidence.orders import FaultOrder, PolicyOrder
 from device.evidence.records import Boot, Fault, RecordingOpened, Step
 from device.hand_ins import LOOK_EVERY_US, HandIns, read_assignment
 from device.policy.inputs import Assigned, FaultChanged, Input

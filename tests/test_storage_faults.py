@@ -9,7 +9,7 @@ from device.clock import NEVER_US
 from device.errors import CannotPersist, CardFull, KeyUnreachable
 from device.evidence import layout
 from device.evidence.envelope import Signer
-from device.evidence.recorder import CloseAllOrder
+from device.evidence.orders import CloseAllOrder
 from device.evidence.records import (
     Boot,
     ClockStep,

@@ -14,18 +14,28 @@ import msgspec
 from device.clock import NEVER_US, Clock, Latch, Wake
 from device.errors import CannotPersist, CardFull, EvidenceError, KeyUnreachable
 from device.evidence import layout
-from device.evidence.adoption import InForce
 from device.evidence.anchoring import Anchoring
 from device.evidence.custody import Custody, CustodyOrder
 from device.evidence.disk import Disk
 from device.evidence.envelope import Signer
-from device.evidence.grouping import Grouping
 from device.evidence.journal import Journal
+from device.evidence.orders import (
+    CloseAllOrder,
+    CloseOrder,
+    EndOrder,
+    FaultOrder,
+    JournalOrder,
+    NotedOrder,
+    NoteOrder,
+    OpenOrder,
+    Order,
+    PolicyOrder,
+    StageOrder,
+)
 from device.evidence.records import (
     Boot,
     Fault,
     Noted,
-    PreEvent,
     Record,
     RecordingBegun,
     RecordingEnded,
@@ -39,8 +49,8 @@ from device.evidence.segmenter import Cut, Segmenter
 from device.evidence.sound import packet_us
 from device.evidence.steps import PrivateFacts
 from device.evidence.store import Documents, Reserve
+from device.evidence.underway import Recording
 from device.evidence.writer import Facts, LedgerBrokenError, Opening, RecordingWriter, gaps
-from device.media.held import Claim
 from device.media.rates import Rates
 from device.media.ring import Ring
 from device.policy.inputs import FaultChanged, Input, Readiness, RecorderClosed
@@ -60,126 +70,6 @@ _ENDED_HOW = {"closed": "closed", "recovered": "recovered", "recovered-before": 
 def state_facts(state: State) -> PrivateFacts:
     """What the record of a boot seals: the policy machine's state, as JSON. It has the zone and the officer."""
     return {"state": msgspec.json.encode(state).decode()}
-
-
-class OpenOrder(msgspec.Struct, frozen=True):
-    """Record what the claim pins. Times in boot µs."""
-
-    recording: int
-    claim: Claim
-    trigger: str
-    trigger_us: int
-    pre_event: PreEvent
-    audio_from_us: int
-    context: PrivateFacts
-
-
-class NoteOrder(msgspec.Struct, frozen=True):
-    """A record for the open recording's ledger; `private` is sealed into its context."""
-
-    recording: int
-    record: Record
-    private: PrivateFacts | None = None
-
-
-class StageOrder(msgspec.Struct, frozen=True):
-    recording: int
-    stage: str
-    from_us: int
-
-
-class CloseOrder(msgspec.Struct, frozen=True):
-    """The claim has its end; write up to it and close."""
-
-    recording: int
-    how: str
-    end_us: int
-    private: PrivateFacts
-
-
-class JournalOrder(msgspec.Struct, frozen=True):
-    """A line for the journal; `ticket` counts them, so that the control loop sees how far they are durable."""
-
-    record: Record
-    ticket: int
-    private: PrivateFacts | None = None
-
-
-class FaultOrder(msgspec.Struct, frozen=True):
-    """A fault for the journal, with a detail that the control loop does not know."""
-
-    fault: Fault
-
-
-class NotedOrder(msgspec.Struct, frozen=True):
-    """A fact of the device's, for the journal and the ledger of every recording that is open. One that `stands` is in force
-    until the next one `about` the same thing: recordings that begin meanwhile say it too."""
-
-    noted: Noted
-    about: str
-    stands: bool
-
-
-class PolicyOrder(msgspec.Struct, frozen=True):
-    """From here on another policy is in force; `state` is the machine's as it begins. Nothing is being recorded."""
-
-    in_force: InForce
-    state: State
-
-
-class EndOrder(msgspec.Struct, frozen=True):
-    """Nothing more will come: write the journal's last line."""
-
-    reason: str
-
-
-class CloseAllOrder(msgspec.Struct, frozen=True):
-    """Another part failed: close what is open as it stands, and end."""
-
-    how: str
-    at_us: int
-
-
-Order = (
-    OpenOrder
-    | NoteOrder
-    | NotedOrder
-    | StageOrder
-    | CloseOrder
-    | JournalOrder
-    | FaultOrder
-    | PolicyOrder
-    | EndOrder
-    | CloseAllOrder
-)
-
-
-class Recording:
-    """What the recorder knows of a recording that it was told to open."""
-
-    def __init__(self, order: OpenOrder, segmenter: Segmenter, context: SealedContext | None) -> None:
-        self.order = order
-        self.segmenter = segmenter
-        self.context = context
-        self.writer: RecordingWriter | None = None
-        self.continues: str | None = None
-        self.stages: list[StageOrder] = []
-        self.notes: deque[Record] = deque()
-        self.close: CloseOrder | None = None
-        self.closed: str | None = None
-        self.head_due_us = 0
-        self.retry_at_us = 0
-        self.failures = 0
-        self.grouping = Grouping()
-
-    @property
-    def begun(self) -> bool:
-        """Its first bytes are durable: the activation was journaled before them."""
-        return self.continues is not None or (self.writer is not None and self.writer.head is not None)
-
-    def may_say(self, noted: Noted) -> bool:
-        """A recording whose end has been decided says nothing of what came after it."""
-        return self.close is None or noted.at_us < self.close.end_us
 
 
 class Recorder:
