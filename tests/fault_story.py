@@ -23,7 +23,8 @@ from hw_sim.encoders import EncodedFrame, encode_clip
 from hw_sim.lines import play
 from hw_sim.scenes import DrawnScene, FlatScene
 from hw_sim.virtual import VirtualDevice
-from tests.benches import journal, ledger, make_bench, recordings, verified
+from tests.benches import export, journal, ledger, make_bench, recordings, verified
+from tests.fault_witness import WITNESSES
 
 CAMERA = {"width": 160, "height": 90, "rate_hz": 10, "bitrate_bps": 150_000}
 _LENS = ("stuck", "garbage", "wrong")
@@ -35,7 +36,8 @@ class Seen(msgspec.Struct, frozen=True):
     """`journal`: faults, levels, readiness and steps, in order; `cues`: those between the start of the recording and its stop;
     `status`: the faults that the status file names before it is mended; `over`: how many seconds after that the last fault
     is over ("" for none, "no" for one that stays); `missing`: the causes of what the ledgers say is missing; `markers`: in
-    them; `ended`: whether the daemon ended; `recordings`: how each was ended, with its verdict; `exit`: `verify`'s."""
+    them; `ended`: whether the daemon ended; `recordings`: how each was ended, with its verdict; `exit`: `verify`'s;
+    `facts`: what the row's witness says (`tests.fault_witness`)."""
 
     journal: tuple[str, ...] = ()
     cues: tuple[str, ...] = ()
@@ -46,11 +48,12 @@ class Seen(msgspec.Struct, frozen=True):
     ended: bool = False
     recordings: tuple[str, ...] = ("stopped: intact",)
     exit: int = 0
+    facts: tuple[str, ...] = ()
 
 
 class Row(msgspec.Struct, frozen=True):
     """`fault`: as it is said. `does`: what the device does, for people. `lines`: what else is played, so many seconds after
-    the part broke; `before_s`: how long the recording had gone on then."""
+    the part broke; `before_s`: how long the recording had gone on then; `witness`: who says what the device can't."""
 
     fault: str
     does: str
@@ -59,6 +62,7 @@ class Row(msgspec.Struct, frozen=True):
     after_s: float = 5
     before_s: float = 2
     lines: tuple[tuple[float, str], ...] = ()
+    witness: str = ""
 
     @property
     def part(self) -> str:
@@ -106,6 +110,8 @@ class Story:
         self.status: tuple[str, ...] = ()
         self.mended_us = 0
         self.ended = False
+        self.said: list[tuple[int, str]] = []
+        self.witness = WITNESSES[row.witness](self)
 
     def play(self) -> Seen:
         try:
@@ -116,12 +122,13 @@ class Story:
         return self._seen()
 
     def _play(self) -> None:
-        self.device.boot()
+        self.device.boot([(self.witness, self.witness.wake)])
         self._listen(self.device.daemon.control)
         self.device.run(3)
         self.device.double()
         self.device.run(self.row.before_s)
         self._say(f"fault {self.row.fault}")
+        self.witness.begins()
         passed_s = 0.0
         for at_s, line in self.row.lines:
             self.device.run(at_s - passed_s)
@@ -130,6 +137,7 @@ class Story:
         self.device.run(self.row.broken_s - passed_s)
         self.status = read_status(self.bench.status_file).faults
         self.mended_us = self.device.clock.now_us()
+        self.witness.ends()
         self._say(f"fault {self.row.part} clear")
         self.device.run(self.row.after_s)
         self.device.confirmed_stop()
@@ -155,28 +163,34 @@ class Story:
         board.cue = heard  # type: ignore[method-assign]
 
     def _say(self, line: str) -> None:
+        self.said.append((self.device.clock.now_us(), line))
         said = play(self.device.hardware, line)
         assert said == "", f"{line}: {said}"
 
     def _seen(self) -> Seen:
         verdict = verified(self.bench, read=True)
-        told = list(self._told())
+        told = list(self.told())
         return Seen(
             journal=tuple(word for _, word in told),
             cues=_between(self.cues),
             status=self.status,
             over=self._over(told),
             missing=tuple(sorted(set(self._missing()))),
-            markers=sum(isinstance(record, Marker) for record in self._records()),
+            markers=sum(isinstance(record, Marker) for record in self.records()),
             ended=self.ended,
             recordings=tuple(
                 f"{self._how(folder)}: {one.verdict}"
                 for folder, one in zip(recordings(self.bench), verdict.recordings, strict=True)
             ),
             exit=verdict.exit_status,
+            facts=self.witness.facts(),
         )
 
-    def _told(self) -> Iterator[tuple[int, str]]:
+    def exported(self) -> Path:
+        """The first recording's film, opened with the agency's key."""
+        return export(self.bench, recordings(self.bench)[0], self.bench.root / "film.mp4")
+
+    def told(self) -> Iterator[tuple[int, str]]:
         for record in journal(self.bench):
             came = record.input if isinstance(record, Step) else None
             if isinstance(came, FaultChanged):
@@ -202,13 +216,13 @@ class Story:
             return "no"
         return f"{max(0, over_us - self.mended_us) / 1e6:.1f} s" if over_us and not self.ended else ""
 
-    def _records(self) -> Iterator[object]:
+    def records(self) -> Iterator[object]:
         for folder in recordings(self.bench):
             for line in ledger(self.bench, folder).lines:
                 yield line.record
 
     def _missing(self) -> Iterator[str]:
-        for record in self._records():
+        for record in self.records():
             if isinstance(record, Gap):
                 yield record.cause
             elif isinstance(record, SoundGap):

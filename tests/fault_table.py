@@ -15,6 +15,7 @@ HEAD = (
     "over",
     "missing",
     "verdict",
+    "beside that",
 )
 
 
@@ -25,11 +26,11 @@ def table() -> str:
     lines = ["| " + " | ".join(HEAD) + " |", "|" + "---|" * len(HEAD)]
     for cell in (f"{part} {word}" for part in PARTS for word in WORDS):
         if cell in faults:
-            told = rows[cell] if cell in rows else (PROCESS[cell], *["–"] * 6)
+            told = rows[cell] if cell in rows else (PROCESS[cell], *["–"] * 7)
             cells = (f"`{usage(faults[cell])}`", faults[cell].does, *told)
         else:
             part, word = cell.split()
-            cells = (cell, f"– ({NOT_SUCH[part, word]})", *[""] * 7)
+            cells = (cell, f"– ({NOT_SUCH[part, word]})", *[""] * 8)
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"
 
@@ -45,4 +46,5 @@ def _cells(row: Row) -> tuple[str, ...]:
         seen.over or "–",
         ", ".join(seen.missing) or "–",
         verdicts,
+        "; ".join(seen.facts) or "–",
     )
