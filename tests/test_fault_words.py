@@ -12,7 +12,7 @@ from types import SimpleNamespace
 import pytest
 
 from device.clock import STOP_SIGNALS, Latch, wait_for_signal
-from hw_sim import process_faults
+from hw_sim import faults, process_faults
 from hw_sim.agency import Agency
 from hw_sim.bench_socket import NAME, BenchSocket, say
 from hw_sim.cli import main
@@ -34,6 +34,15 @@ def agency() -> Agency:
 @pytest.mark.parametrize("row", ROWS, ids=[row.fault.replace(" ", "-") for row in ROWS])
 def test_a_row_of_the_table(row: Row, agency: Agency, tmp_path: Path) -> None:
     assert Story(row, tmp_path / "bench", agency).play() == row.seen
+
+
+@pytest.mark.parametrize("row", ROWS, ids=[row.fault.replace(" ", "-") for row in ROWS])
+def test_a_row_fails_where_nothing_is_broken(
+    row: Row, agency: Agency, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same story with a fault that is said to be in, and does nothing: each row tells the two apart."""
+    monkeypatch.setattr(faults, "_break", lambda *_: "")
+    assert Story(row, tmp_path / "bench", agency).play() != row.seen
 
 
 def test_the_whole_matrix_is_there_and_every_fault_has_its_row() -> None:
