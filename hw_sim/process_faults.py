@@ -11,6 +11,9 @@ import sys
 
 from device.clock import BootClock, pause
 
+LOOK_MS = 500
+"""How often it looks whether there is still a daemon beside it."""
+
 
 class ProcessFaults:
     """Of the process that this is in. Any thread."""
@@ -45,7 +48,12 @@ def main(words: list[str]) -> int:
             if os.getppid() != parent:
                 return 0
             os.kill(parent, what)
-            pause(clock, length_ms * 1000)
+            left_ms = length_ms
+            while left_ms > 0:
+                pause(clock, min(left_ms, LOOK_MS) * 1000)
+                left_ms -= LOOK_MS
+                if left_ms > 0 and os.getppid() != parent:
+                    return 0
     return 0
 
 

@@ -4,6 +4,7 @@ Each was reviewed by hand; tests/test_fault_words.py holds the device to them.
 """
 
 from tests.fault_story import Row, Seen
+from tests.process_story import ProcessRow, ProcessSeen
 
 _ASKS = ((0.5, "hold record 3200"),)
 """A stop is asked for and not confirmed: the recording light blinks."""
@@ -298,14 +299,27 @@ ROWS: tuple[Row, ...] = (
         Seen(journal=("policy", "policy over", "policy", "policy over"), cues=("fault", "fault-over", "fault",
          "fault-over"), status=("policy",), over="1.5 s"), broken_s=13),
 )
+_CUT = ("unchanged; ended by power loss", "intact")
+PROCESS: tuple[ProcessRow, ...] = (
+    ProcessRow("process off",
+        "is started anew by systemd, and takes up the recording as it is on the card: nothing that was durable is "
+        "lost.",
+        ProcessSeen(ends=("SIGKILL", "0"), recordings=_CUT, missing=False, exit=4),
+        "test_after_kill_it_starts_anew_and_recovers"),
+    ProcessRow("process stuck 60",
+        "does nothing, and feeds no watchdog: systemd ends it and starts it anew. One that goes on before that "
+        "records on, and what the camera could not deliver is a gap.",
+        ProcessSeen(ends=("SIGABRT", "0"), recordings=_CUT, missing=True, exit=4),
+        "test_a_daemon_that_hangs_starves_the_watchdog_and_starts_anew"),
+    ProcessRow("process wrong",
+        "is started anew, as when it is killed.",
+        ProcessSeen(ends=("SIGSEGV", "0"), recordings=_CUT, missing=False, exit=4)),
+    ProcessRow("process slow 60",
+        "records what it can; a picture that comes too late is a gap.",
+        ProcessSeen(ends=("0",), recordings=("intact",), missing=True, exit=0)),
+    ProcessRow("process intermittent 1",
+        "records while it runs; what the camera could not deliver is a gap.",
+        ProcessSeen(ends=("0",), recordings=("intact",), missing=True, exit=0)),
+)
 # fmt: on
-PROCESS: dict[str, str] = {
-    "process off": "is started anew by systemd, and takes up the recording as it is on the card: nothing that was durable is "
-    "lost.",
-    "process stuck": "does nothing; systemd's watchdog ends it and starts it anew. One that goes on before that records on, and "
-    "what the camera could not deliver is a gap.",
-    "process wrong": "is started anew, as when it is killed.",
-    "process slow": "records what it can; a picture that comes too late is a gap.",
-    "process intermittent": "records while it runs; what the camera could not deliver is a gap.",
-}
-"""What the device does about its own process: in real time only, so no row of a story."""
+"""What the device does about its own process: in real time, each with a daemon that is a process."""

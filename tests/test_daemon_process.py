@@ -2,6 +2,7 @@
 
 import json
 import os
+import select
 import socket
 import subprocess
 import sys
@@ -20,7 +21,7 @@ SMALL = {"width": 160, "height": 90, "rate_hz": 30, "bitrate_bps": 150_000}
 class Running:
     """`bodycam-sim daemon` with a socket in the place of systemd's."""
 
-    def __init__(self, bench: Bench, root: Path, *more: str) -> None:
+    def __init__(self, bench: Bench, root: Path, *more: str, program: tuple[str, ...] = ("-m", "hw_sim.cli")) -> None:
         self.bench = bench
         self.root = root
         self._log = (root / "log").open("wb")
@@ -29,7 +30,7 @@ class Running:
         self._listener.settimeout(LIMIT_S)
         self.heard: list[str] = []
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "hw_sim.cli", "daemon", "--config", str(bench.config), "--scene", "flat", *more],
+            [sys.executable, *program, "daemon", "--config", str(bench.config), "--scene", "flat", *more],
             stdin=subprocess.PIPE,
             stdout=self._log,
             stderr=self._log,
@@ -43,6 +44,14 @@ class Running:
             self.heard.append(message)
             if wanted(message):
                 return message
+
+    def drain(self) -> list[str]:
+        """What has come and was not heard yet."""
+        came = []
+        while select.select([self._listener], [], [], 0)[0]:
+            came.append(self._listener.recv(65536).decode())
+        self.heard += came
+        return came
 
     def line(self, text: str) -> None:
         assert self.process.stdin is not None

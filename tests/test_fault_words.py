@@ -13,17 +13,26 @@ import pytest
 
 from device.clock import STOP_SIGNALS, Latch, wait_for_signal
 from hw_sim import faults, process_faults
-from hw_sim.agency import Agency
+from hw_sim.agency import Agency, Bench
 from hw_sim.bench_socket import NAME, BenchSocket, say
 from hw_sim.cli import main
 from hw_sim.fault_commands import as_json
 from hw_sim.faults import FAULTS, NOT_SUCH, PARTS, WORDS
 from hw_sim.lines import HELP, play
 from hw_sim.virtual import VirtualDevice
-from tests.benches import make_bench, shown, verified
+from tests.benches import make_bench
 from tests.fault_rows import PROCESS, ROWS
 from tests.fault_story import Row, Story
+from tests.process_story import NotSeen, ProcessRow, ProcessStory, comes_of
 from tests.test_daemon_process import SMALL, Running
+
+NOTHING_BREAKS = """
+import sys
+from hw_sim import faults
+from hw_sim.cli import main
+faults._break = lambda *_: ""
+sys.exit(main())
+"""
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +58,7 @@ def test_the_whole_matrix_is_there_and_every_fault_has_its_row() -> None:
     faults = [(fault.part, fault.word) for fault in FAULTS]
     assert sorted([*faults, *NOT_SUCH]) == sorted((part, word) for part in PARTS for word in WORDS)
     rows = [f"{row.part} {row.word}" for row in ROWS]
-    assert [*rows, *PROCESS] == [f"{part} {word}" for part, word in faults]
+    assert [*rows, *(f"process {row.word}" for row in PROCESS)] == [f"{part} {word}" for part, word in faults]
     assert [fault.part for fault in FAULTS if fault.real_only] == ["process"] * len(PROCESS)
 
 
@@ -179,23 +188,31 @@ def test_a_crash_is_a_crash() -> None:
     assert subprocess.run([sys.executable, "-c", crash], check=False).returncode == -signal.SIGSEGV
 
 
-def test_a_daemon_that_stands_still_and_is_then_killed_loses_nothing_that_was_durable(tmp_path: Path) -> None:
-    """In real time, told from another program: the lines reach the bench, and `verify` has no doubt of what is there."""
-    bench = make_bench(tmp_path / "bench", audio=False, pre_event_s=1, post_event_s=0, camera=SMALL)
-    running = Running(bench, tmp_path)
+@pytest.mark.parametrize("row", PROCESS, ids=[row.fault.replace(" ", "-") for row in PROCESS])
+def test_a_row_of_the_table_with_a_process(row: ProcessRow, agency: Agency, tmp_path: Path) -> None:
+    assert ProcessStory(row, _small_bench(tmp_path, agency), tmp_path).play() == row.seen
+
+
+def test_no_row_with_a_process_holds_where_nothing_is_broken(agency: Agency, tmp_path: Path) -> None:
+    """A daemon whose faults are said to be in, and do nothing: it neither ends nor stands still."""
+    running = Running(_small_bench(tmp_path, agency), tmp_path, program=("-c", NOTHING_BREAKS))
     try:
         running.hear(lambda m: "READY=1" in m)
-        assert say(bench.root, "double record") == ""
-        running.hear(lambda m: m.startswith("STATUS=recording"))
-        assert main(["fault", "--bench", str(bench.root), "process", "stuck", "1"]) == 0
-        running.hear(lambda m: m == "WATCHDOG=1")
-        assert main(["fault", "--bench", str(bench.root), "process", "off"]) == 0
-        assert running.process.wait(60) == -signal.SIGKILL
+        for row in PROCESS:
+            with pytest.raises(NotSeen):
+                comes_of(row, running, patience_s=0.5)
+        assert running.terminate() == 0
     finally:
         running.close()
-    verdict = verified(bench)
-    assert verdict.exit_status in (0, 4), shown(verdict)
-    assert {finding.question for finding in verdict.findings} <= {"extent"}
+
+
+def test_the_lanes_that_the_rows_name_are_there() -> None:
+    lane = (Path(__file__).parent / "lanes" / "test_service.py").read_text("utf-8")
+    assert [row.lane for row in PROCESS if f"\ndef {row.lane or 'test_'}" not in lane] == []
+
+
+def _small_bench(root: Path, agency: Agency) -> Bench:
+    return make_bench(root / "bench", agency=agency, audio=False, pre_event_s=1, post_event_s=0, camera=SMALL)
 
 
 def test_what_the_wait_gives_back_after_a_stop_is_no_signal(monkeypatch: pytest.MonkeyPatch) -> None:
