@@ -29,6 +29,8 @@ WORDS = ("off", "stuck", "garbage", "wrong", "slow", "delayed", "intermittent")
 MANY = 1_000_000
 MS = 1000
 SECOND_US = 1_000_000
+NO_LENS = "this bench's pictures were encoded before: it has no lens"
+NO_MICROPHONE = "this bench has no microphone"
 _NUMBER = re.compile(r"[0-9]{1,7}\Z")
 
 PutIn = Callable[["TwinHardware", int], str]
@@ -61,7 +63,7 @@ def _do(work: "Callable[[TwinHardware, int], object]") -> PutIn:
 def _lens(looks: str) -> PutIn:
     def put_in(hardware: "TwinHardware", _: int) -> str:
         if hardware.the_lens is None:
-            return "this bench's pictures were encoded before: it has no lens"
+            return NO_LENS
         hardware.the_lens.looks = looks
         return ""
 
@@ -71,7 +73,7 @@ def _lens(looks: str) -> PutIn:
 def _sound(work: "Callable[[TwinMicrophone, int], None]") -> PutIn:
     def put_in(hardware: "TwinHardware", number: int) -> str:
         if hardware.the_microphone is None:
-            return "this bench has no microphone"
+            return NO_MICROPHONE
         work(hardware.the_microphone, number)
         return ""
 
@@ -325,26 +327,40 @@ _CLEARS: "dict[str, Callable[[TwinHardware], None]]" = {
 
 
 def play_fault(hardware: "TwinHardware", words: list[str]) -> str | None:
-    """`PART WORD [ARGUMENT]` or `PART clear`: "" when it is done, why not otherwise, None when it can't be read."""
-    match words:
-        case [part, "clear"] if part in PARTS:
-            clear(hardware, part)
-            return ""
-        case [part, word] if part in PARTS and word in WORDS:
-            return put_in(hardware, part, word)
-        case [part, word, argument] if part in PARTS and word in WORDS and _NUMBER.match(argument):
-            return put_in(hardware, part, word, int(argument))
-        case _:
-            return None
+    """`PART WORD [ARGUMENT]` or `PART clear`: "" when it is done, why not otherwise, None when there are no such two words."""
+    if len(words) < len(("part", "word")):
+        return None
+    said = why_none(words)
+    if said:
+        return said
+    part, word, *argument = words
+    if word == "clear":
+        clear(hardware, part)
+        return ""
+    return put_in(hardware, part, word, int(argument[0]) if argument else None)
+
+
+def why_none(words: list[str]) -> str:
+    """Why there is no such fault, in two words or more; "" when there is."""
+    part, word, *argument = words
+    if part not in PARTS:
+        why = f"no such part; one of: {', '.join(PARTS)}"
+    elif word not in (*WORDS, "clear"):
+        why = f"no such word; one of: {', '.join(WORDS)}, clear"
+    elif (part, word) in NOT_SUCH:
+        why = f"there is none: {NOT_SUCH[part, word]}"
+    elif argument and (word == "clear" or not _BY_CELL[part, word].argument):
+        why = "it takes no number"
+    elif argument and not (len(argument) == 1 and _NUMBER.match(argument[0])):
+        why = "must be one whole number, from 0 to 9999999; bodycam-sim fault --list says of what"
+    else:
+        return ""
+    return f"fault {' '.join(words)}: {why}"
 
 
 def put_in(hardware: "TwinHardware", part: str, word: str, argument: int | None = None) -> str:
-    """Break a part, in place of how it was broken before. "" when it is done, else why not."""
-    fault = _BY_CELL.get((part, word))
-    if fault is None:
-        return f"fault {part} {word}: there is none: {NOT_SUCH[part, word]}"
-    if argument is not None and not fault.argument:
-        return f"fault {part} {word}: it takes no number"
+    """Break a part, in place of how it was broken before. "" when it is done, else why not. There is such a fault."""
+    fault = _BY_CELL[part, word]
     if fault.real_only and not hardware.real_time:
         return f"fault {part} {word}: only in real time; in virtual time VirtualDevice.cut ends a boot"
     clear(hardware, part)

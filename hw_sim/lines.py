@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from hw_sim.board import BUTTONS
-from hw_sim.faults import play_fault
+from hw_sim.faults import NO_LENS, NO_MICROPHONE, play_fault
 
 if TYPE_CHECKING:
     from hw_sim.hardware import TwinHardware
@@ -20,6 +20,8 @@ NO_LINE = "initial"
 """The zone that has no line of its own: the policy's initial one."""
 MOST_RATE_HZ = 1000
 MOST_CHATTER_MS = 10_000
+MOST_NUMBER = 9_999_999
+MOST_SAID = 80
 _NUMBER = re.compile(r"[0-9]{1,7}\Z")
 
 Carry = Callable[["TwinHardware", list[str]], str | None]
@@ -44,8 +46,21 @@ def play(hardware: "TwinHardware", line: str) -> str:
     if not words:
         return ""
     verb = _BY_NAME.get(words[0])
-    said = None if verb is None else verb.carry(hardware, words[1:])
-    return HELP if said is None else said
+    if verb is None:
+        return f"{_short(words[0])}: no such verb; one of: {', '.join(_BY_NAME)}"
+    said = verb.carry(hardware, words[1:])
+    return _misread(verb, words) if said is None else said
+
+
+def _misread(verb: Verb, words: list[str]) -> str:
+    usages = " or ".join(f"{each.usage} ({each.says})" for each in VERBS if each.name == verb.name)
+    numbers = [word for word in words[1:] if word.lstrip("-").isdecimal() and not _NUMBER.match(word)]
+    bound = f"; a number is whole, from 0 to {MOST_NUMBER}" if numbers else ""
+    return f"{_short(' '.join(words))}: must be {usages}{bound}; help has every line"
+
+
+def _short(said: str) -> str:
+    return said if len(said) <= MOST_SAID else said[:MOST_SAID] + " …"
 
 
 def _press(hardware: "TwinHardware", words: list[str]) -> str | None:
@@ -95,8 +110,10 @@ def _trigger(hardware: "TwinHardware", words: list[str]) -> str | None:
 
 def _switch(name: str) -> Carry:
     def carry(hardware: "TwinHardware", words: list[str]) -> str | None:
-        if words not in (["on"], ["off"]) or not hardware.thumb.has(name):
+        if words not in (["on"], ["off"]):
             return None
+        if not hardware.thumb.has(name):
+            return f"{name}: this bench has no such switch"
         hardware.thumb.switch(name, words == ["on"])
         return ""
 
@@ -146,7 +163,9 @@ def _chatter(hardware: "TwinHardware", words: list[str]) -> str | None:
 
 def _lens(hardware: "TwinHardware", words: list[str]) -> str | None:
     match words:
-        case [("covered" | "dark" | "blurred" | "frozen" | "clear") as looks] if hardware.the_lens is not None:
+        case [("covered" | "dark" | "blurred" | "frozen" | "clear") as looks]:
+            if hardware.the_lens is None:
+                return f"lens {looks}: {NO_LENS}"
             hardware.the_lens.looks = looks
             return ""
         case _:
@@ -178,16 +197,18 @@ def _counted(do: "Callable[[TwinHardware, int], None]") -> Carry:
 def _microphone(plugged: bool) -> Carry:
     def carry(hardware: "TwinHardware", words: list[str]) -> str | None:
         microphone = hardware.the_microphone
-        if words or microphone is None:
+        if words:
             return None
+        if microphone is None:
+            return NO_MICROPHONE
         (microphone.replug if plugged else microphone.unplug)()
         return ""
 
     return carry
 
 
-def _help(hardware: "TwinHardware", words: list[str]) -> None:  # noqa: ARG001 - help helps with anything
-    return None
+def _help(hardware: "TwinHardware", words: list[str]) -> str:  # noqa: ARG001 - help helps with anything
+    return HELP
 
 
 VERBS: tuple[Verb, ...] = (
@@ -206,7 +227,7 @@ VERBS: tuple[Verb, ...] = (
     Verb("card good|worn|erring|read-only", "what the card says of itself", _sense("card")),
     Verb("stick BUTTON", "it is pressed and stays so", _contact("stick")),
     Verb("unstick BUTTON", "and comes up again", _contact("unstick")),
-    Verb("chatter BUTTON MS HZ", "a broken contact closes and opens", _chatter),
+    Verb("chatter BUTTON MS HZ", f"a broken contact closes and opens; MS to {MOST_CHATTER_MS}, HZ 1 to {MOST_RATE_HZ}", _chatter),
     Verb("lens covered|dark|blurred|frozen|clear", "what the lens looks at", _lens),
     Verb("stall", "the camera is silent until resume", _camera(lambda hardware: hardware.the_camera.stall())),
     Verb("resume", "it goes on", _camera(lambda hardware: hardware.the_camera.resume())),

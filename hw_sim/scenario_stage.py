@@ -20,9 +20,10 @@ from hw_sim.camera import PreEncodedCamera
 from hw_sim.clock import VirtualClock
 from hw_sim.disk import TwinDisk
 from hw_sim.encoders import EncodedFrame, encode_clip
-from hw_sim.faults import FAULTS, PARTS
+from hw_sim.faults import why_none
 from hw_sim.hardware import AnyCamera, TwinHardware
-from hw_sim.lines import HELP, play
+from hw_sim.lines import VERBS as BENCH_VERBS
+from hw_sim.lines import play
 from hw_sim.policies import profile
 from hw_sim.real import RealDevice
 from hw_sim.scenario import BenchSettings, Scenario, amount_us
@@ -33,13 +34,21 @@ from hw_sim.virtual import VirtualDevice
 
 DEVICE = "BC-STORY-1"
 MIB = 1 << 20
-VERBS = """  cut power | stop | boot
-  assign OFFICER ROLE | assign nobody
-  policy install PROFILE [KEY=VALUE …]   KEY: of the policy; VALUE: as in JSON
-  clock step +1 h | clock unset | clock chip | clock set
-  room MIB   so much is left on the card
-  receipts   the agency's, for all that is over
-  flip bit   of the newest segment"""
+VERBS = (
+    "cut power",
+    "stop",
+    "boot",
+    "assign OFFICER ROLE",
+    "assign nobody",
+    "policy install PROFILE [KEY=VALUE …] (KEY: of the policy; VALUE: as in JSON)",
+    "clock step +1 h",
+    "clock unset",
+    "clock chip",
+    "clock set",
+    "room MIB (so much is left on the card)",
+    "receipts (the agency's, for all that is over)",
+    "flip bit (of the newest segment)",
+)
 """What a scenario may do beside the bench's own lines."""
 _SHAPES = re.compile(
     r"cut power|stop|boot|assign nobody|assign [a-z0-9][a-z0-9-]{0,62} [a-z0-9][a-z0-9-]{0,62}"
@@ -241,24 +250,17 @@ def _why_not(hardware: TwinHardware, line: str) -> str:
     words = line.split()
     if _SHAPES.fullmatch(line):
         return ""
-    if words[:1] == ["fault"]:
-        return _why_no_fault(words[1:])
-    said = play(hardware, line) if words else HELP
-    return f"must be one of these\n{HELP}\n{VERBS}" if said == HELP else said
-
-
-def _why_no_fault(words: list[str]) -> str:
-    if words[:1] == ["process"]:
+    own = [usage for usage in VERBS if words and usage.split()[0] == words[0]]
+    if own:
+        return f"must be {' or '.join(own)}; docs/scenarios.md tells what each does"
+    if not words or words[0] not in {verb.name for verb in BENCH_VERBS}:
+        names = dict.fromkeys([*(verb.name for verb in BENCH_VERBS), *(usage.split()[0] for usage in VERBS)])
+        return f"no such verb; one of: {', '.join(names)}; docs/scenarios.md tells what each does"
+    if words[:2] == ["fault", "process"]:
         return "a scenario is played in this process; say cut power, stop or boot"
-    known = {(part, "clear"): False for part in PARTS}
-    known |= {(fault.part, fault.word): bool(fault.argument) for fault in FAULTS}
-    takes_number = known.get((words[0], words[1])) if len(words) > 1 else None
-    if takes_number is None:
-        return "there is no such fault; bodycam-sim fault --list names them"
-    numbers = words[2:]
-    if numbers and not (takes_number and len(numbers) == 1 and numbers[0].isdecimal()):
-        return "fault PART WORD, and a number where that fault takes one; bodycam-sim fault --list"
-    return ""
+    if words[0] == "fault" and len(words) > len(("fault", "PART")):
+        return why_none(words[1:])
+    return play(hardware, line)
 
 
 def _scene(settings: BenchSettings) -> Callable[[Camera], Scene] | None:

@@ -23,9 +23,31 @@ def device(tmp_path: Path) -> VirtualDevice:
     [
         ("zone nowhere", "zone nowhere: this bench has: private, school, initial (initial: where no line is closed)"),
         ("trigger nope", "trigger nope: this bench has: holster, light-bar, door, panic"),
-        ("hold record 99999999999999999999", HELP),
-        ("sleep maybe", HELP),
-        ("what", HELP),
+        (
+            "hold record 99999999999999999999",
+            (
+                "hold record 99999999999999999999: must be hold BUTTON MS (hold it: record for 3200 asks for a stop, press record "
+                "then confirms it); a number is whole, from 0 to 9999999; help has every line"
+            ),
+        ),
+        ("sleep maybe", "sleep maybe: must be sleep on|off (the sleep switch); help has every line"),
+        ("unplug", "this bench has no microphone"),
+        (
+            "battery full",
+            (
+                "battery full: must be battery good|low|critical|PERCENT%|none (the power supply's lines, or its fuel gauge "
+                "(health.fuel_gauge)); help has every line"
+            ),
+        ),
+        (
+            "what",
+            (
+                "what: no such verb; one of: press, double, hold, zone, sleep, dock, trigger, battery, heat, undervoltage, "
+                "memory, card, stick, unstick, chatter, lens, stall, resume, drop, die, fail, hang, unplug, replug, fault, help"
+            ),
+        ),
+        ("help", HELP),
+        ("help me", HELP),
         ("", ""),
     ],
 )

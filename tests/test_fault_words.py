@@ -18,7 +18,7 @@ from hw_sim.bench_socket import NAME, BenchSocket, say
 from hw_sim.cli import main
 from hw_sim.fault_commands import as_json
 from hw_sim.faults import FAULTS, NOT_SUCH, PARTS, WORDS
-from hw_sim.lines import HELP, play
+from hw_sim.lines import play
 from hw_sim.virtual import VirtualDevice
 from tests.benches import make_bench
 from tests.fault_rows import PROCESS, ROWS
@@ -26,6 +26,10 @@ from tests.fault_story import Row, Story
 from tests.process_story import NotSeen, ProcessRow, ProcessStory, comes_of
 from tests.test_daemon_process import SMALL, Running
 
+USAGE = (
+    "must be fault PART WORD [ARGUMENT]|clear (break a part, or mend it: bodycam-sim fault --list); help has every line"
+)
+ONE_NUMBER = "must be one whole number, from 0 to 9999999; bodycam-sim fault --list says of what"
 NOTHING_BREAKS = """
 import sys
 from hw_sim import faults
@@ -75,14 +79,24 @@ def device(tmp_path: Path) -> VirtualDevice:
 @pytest.mark.parametrize(
     ("line", "said"),
     [
-        ("fault", HELP),
-        ("fault camera", HELP),
-        ("fault nose off", HELP),
-        ("fault camera maybe", HELP),
-        ("fault camera slow -1", HELP),
-        ("fault camera slow 99999999", HELP),
-        ("fault camera off 1 2", HELP),
-        ("fault camera off 7", "fault camera off: it takes no number"),
+        ("fault", f"fault: {USAGE}"),
+        ("fault camera", f"fault camera: {USAGE}"),
+        (
+            "fault nose off",
+            (
+                "fault nose off: no such part; one of: camera, encoder, microphone, card, clock, buttons, lights, battery, heat, "
+                "signer, policy, process"
+            ),
+        ),
+        (
+            "fault camera maybe",
+            "fault camera maybe: no such word; one of: off, stuck, garbage, wrong, slow, delayed, intermittent, clear",
+        ),
+        ("fault camera slow -1", f"fault camera slow -1: {ONE_NUMBER}"),
+        ("fault camera slow 99999999", f"fault camera slow 99999999: {ONE_NUMBER}"),
+        ("fault camera slow 1 2", f"fault camera slow 1 2: {ONE_NUMBER}"),
+        ("fault camera clear 1", "fault camera clear 1: it takes no number"),
+        ("fault camera off 7", "fault camera off 7: it takes no number"),
         ("fault camera intermittent 0", "fault camera intermittent: 0 seconds are no time"),
         ("fault microphone off", "fault microphone off: this bench has no microphone"),
         ("fault lights slow", "fault lights slow: there is none: a lamp has no speed that an eye could tell"),

@@ -103,15 +103,32 @@ def test_a_file_that_is_none(tmp_path: Path) -> None:
 
 
 LINES = [
-    ("dubble record", "step[0].do is 'dubble record': must be one of these"),
-    ("double recorder", "step[0].do is 'double recorder': must be one of these"),
+    ("dubble record", "step[0].do is 'dubble record': no such verb; one of: press, double, hold, zone, sleep, dock, "),
+    ("double recorder", "step[0].do is 'double recorder': double recorder: must be double BUTTON (a double press: "),
     ("zone nowhere", "step[0].do is 'zone nowhere': zone nowhere: this bench has: private, school, initial"),
-    ("clock step 1 h", "step[0].do is 'clock step 1 h': must be one of these"),
-    ("fault camera purple", "step[0].do is 'fault camera purple': there is no such fault; bodycam-sim fault --list"),
-    ("fault camera off 5", "step[0].do is 'fault camera off 5': fault PART WORD, and a number where"),
+    (
+        "clock step 1 h",
+        "step[0].do is 'clock step 1 h': must be clock step +1 h or clock unset or clock chip or clock set;",
+    ),
+    ("policy instal first", "step[0].do is 'policy instal first': must be policy install PROFILE [KEY=VALUE …] (KEY: "),
+    ("fault nose off", "step[0].do is 'fault nose off': fault nose off: no such part; one of: camera, encoder, "),
+    (
+        "fault camera purple",
+        "step[0].do is 'fault camera purple': fault camera purple: no such word; one of: off, stuck, ",
+    ),
+    ("fault camera off 5", "step[0].do is 'fault camera off 5': fault camera off 5: it takes no number"),
+    (
+        "fault camera slow x",
+        "step[0].do is 'fault camera slow x': fault camera slow x: must be one whole number, from 0 to ",
+    ),
+    ("fault lights slow", "step[0].do is 'fault lights slow': fault lights slow: there is none: a lamp has no speed"),
     ("fault process off", "step[0].do is 'fault process off': a scenario is played in this process; say cut power"),
-    ("fault", "step[0].do is 'fault': there is no such fault"),
-    (" ", "step[0].do is ' ': must be one of these"),
+    ("fault", "step[0].do is 'fault': fault: must be fault PART WORD [ARGUMENT]|clear (break a part, or mend it: "),
+    (
+        "fault camera",
+        "step[0].do is 'fault camera': fault camera: must be fault PART WORD [ARGUMENT]|clear (break a part, ",
+    ),
+    (" ", "step[0].do is ' ': no such verb; one of: press, double, "),
     ("boot", "step[0].do: 'boot': the device is on then"),
     ("flip bit", "step[0].do: there is no segment on the card yet; do it after a recording"),
     ("policy install nobodys", "step[0].do: policy is 'nobodys': must be one of: aclu-model"),
@@ -125,8 +142,21 @@ LINES = [
 def test_a_bad_line_has_one_message(line: str, said: str, tmp_path: Path) -> None:
     path = tmp_path / "bad.toml"
     path.write_text(GOOD.replace("double record", line))
-    with pytest.raises(UsageError, match=re.escape(f"{path}: {said}")):
+    with pytest.raises(UsageError, match=re.escape(f"{path}: {said}")) as refused:
         play_scenario(read_scenario(path), 1)
+    assert "\n" not in str(refused.value)
+
+
+def test_a_line_that_there_is_not_is_one_line_and_2(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "bad.toml"
+    path.write_text(GOOD.replace("double record", "dance"))
+    assert main(["run", str(path), "--out", str(tmp_path / "out")]) == 2
+    assert capsys.readouterr().err == (
+        f"bodycam-sim: {path}: step[0].do is 'dance': no such verb; one of: press, double, hold, zone, sleep, dock, trigger, "
+        "battery, heat, undervoltage, memory, card, stick, unstick, chatter, lens, stall, resume, drop, die, fail, hang, unplug, "
+        "replug, fault, help, cut, stop, boot, assign, policy, clock, room, receipts, flip; docs/scenarios.md tells what each "
+        "does\n"
+    )
 
 
 @pytest.mark.parametrize(
