@@ -240,7 +240,9 @@ def parse_scenario(path: Path, data: bytes) -> Scenario:
                 raise DocumentError(f"step[{n}].expect.lights.{light}", name, _one_of(light_rows(light)))
     if not _expects(document):
         raise DocumentError(
-            "", None, "it expects nothing; give a step an expect or never, or a [[recording]], or an [end]"
+            "",
+            None,
+            "it expects nothing; give a step an expect, or a [[recording]], or an [end]: a never alone holds where nothing happens",
         )
     ends_us = starts_us[-1] + _amount("end.after", document.end.after)
     return Scenario(path, document, starts_us, _bounded("end.after", document.end.after, ends_us))
@@ -252,8 +254,7 @@ def light_rows(light: str) -> list[str]:
 
 
 def _expects(document: Document) -> bool:
-    bare = (Expected(), Signs())
-    steps = any((step.expect, step.never) != bare for step in document.step)
+    steps = any(step.expect != Expected() for step in document.step)
     end = msgspec.structs.replace(document.end, after=End().after)
     return steps or bool(document.recording) or end != End()
 

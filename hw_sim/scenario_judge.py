@@ -119,13 +119,12 @@ def _in_order(wanted: tuple[Any, ...], seen: list[Any]) -> bool:
 
 
 def _has(seen: Any, wanted: Any) -> bool:
-    """Whether a fact is as wanted; of a table, the keys that are wanted; of a list,
-    each of its things."""
+    """Whether a fact is as wanted; of a table, the keys that are wanted; of a list, the things that are wanted, in their order,
+    others may come between; an empty list is one with nothing in it."""
     if isinstance(wanted, dict):
         return isinstance(seen, dict) and all(key in seen and _has(seen[key], wanted[key]) for key in wanted)
     if isinstance(wanted, list):
-        same = isinstance(seen, list | tuple) and len(seen) == len(wanted)
-        return same and all(_has(each, one) for each, one in zip(seen, wanted, strict=True))
+        return isinstance(seen, list | tuple) and (_in_order(tuple(wanted), list(seen)) if wanted else not seen)
     return bool(seen == wanted) and isinstance(seen, bool) == isinstance(wanted, bool)
 
 

@@ -83,9 +83,18 @@ def test_a_bad_file_has_one_message(
 EXPECTS_NOTHING = 'title = "T"\nshows = ["R1"]\nwhy = "W"\n[[step]]\nat = "0:01"\ndo = "double record"\n'
 
 
-@pytest.mark.parametrize("more", ["", '[end]\nafter = "1 s"\n', "expect = {}\n", "[end]\nverify = { exit = 0 }\n"])
+@pytest.mark.parametrize(
+    "more",
+    [
+        "",
+        '[end]\nafter = "1 s"\n',
+        "expect = {}\n",
+        "[end]\nverify = { exit = 0 }\n",
+        'never = { felt = ["stopped"] }\n',
+    ],
+)
 def test_one_that_expects_nothing_is_an_error(more: str) -> None:
-    with pytest.raises(DocumentError, match="it expects nothing; give a step an expect or never"):
+    with pytest.raises(DocumentError, match="it expects nothing; give a step an expect, or a"):
         parse_scenario(Path("x.toml"), (EXPECTS_NOTHING + more).encode())
 
 

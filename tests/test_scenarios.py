@@ -10,6 +10,7 @@ import pytest
 from device.policy.document import parse_document
 from hw_sim.cli import main
 from hw_sim.scenario import SHIPPED, Document, Scenario, find, parse_scenario, read_scenario, shipped
+from hw_sim.scenario_judge import _has
 from hw_sim.scenario_run import Played, Report, judge_scenario, play_scenario, run_scenario
 
 TODAY = int(datetime.now(UTC).strftime("%Y%m%d"))
@@ -128,6 +129,7 @@ FALSE = [
     ("STEP", '[{ kind = "refuse" }]', '[{ kind = "open" }]', "never decisions"),
     ("STEP", '[{ type = "fault" }]', '[{ type = "recording-begun" }]', "never journal"),
     ("STEP", '[{ type = "gap" }]', '[{ type = "segments" }]', "never ledger"),
+    ("STEP", '[{ type = "gap" }]', '[{ type = "segments", segments = [{ stage = "pre" }] }]', "never ledger"),
     ("RECORDING", '"intact"', '"ALTERED"', "verdict"),
     ("RECORDING", "seconds = 8.2", "seconds = 10.2", "video"),
     ("RECORDING", "frames = 241", "frames = 281", "frames"),
@@ -182,6 +184,23 @@ def test_what_is_false_is_told(played: Played, place: str, true: str, false: str
     report = judge_scenario(story(**{place: TRUE[place].replace(true, false)}), played)
     assert [check.what for check in report.checks if not check.good] == [what]
     assert not report.good
+
+
+@pytest.mark.parametrize(
+    ("wanted", "has"),
+    [
+        (["a"], True),
+        (["a", "c"], True),
+        (["a", "b", "c"], True),
+        (["c", "a"], False),
+        (["a", "a"], False),
+        ([], False),
+        ([{"n": 1}], False),
+    ],
+)
+def test_a_list_within_a_record_has_what_is_named_in_its_order(wanted: list[object], has: bool) -> None:
+    assert _has({"type": "boot", "parts": ["a", "b", "c"]}, {"parts": wanted}) is has
+    assert _has({"parts": []}, {"parts": []})
 
 
 def test_a_recording_that_nobody_expects_is_told(played: Played) -> None:
