@@ -534,6 +534,41 @@ def test_an_input_that_is_seen_after_a_deadline_that_decided_nothing_conforms(tm
     assert audited(bench).exit_status == EXIT_INTACT
 
 
+def test_a_fault_of_the_camera_is_one_whatever_its_keeper_says_of_it(tmp_path: Path) -> None:
+    bench = make_bench(tmp_path / "bench", audio=False)
+    device = VirtualDevice(bench)
+    device.boot()
+    for _ in range(2):
+        device.run(3)
+        device.hardware.the_camera.stall()
+        device.run(4)
+        device.hardware.the_camera.resume()
+        device.run(12)
+    device.stop()
+    told = audited(bench).device_faults
+    assert [one.what for one in told] == [
+        "fault of the camera: restart 1: no pictures; restart 2: no pictures; restart 2 brought the pictures back",
+        "fault of the camera: restart 1: no pictures; restart 2: no pictures; restart 2 brought the pictures back",
+    ]
+    assert [one.until_utc != "" for one in told] == [True, True]
+
+
+def test_each_file_that_was_refused_is_told_by_itself(tmp_path: Path) -> None:
+    bench = make_bench(tmp_path / "bench", audio=False)
+    device = VirtualDevice(bench)
+    device.boot()
+    good = bench.offered_policy.read_bytes()
+    altered = good.replace(b"IyBU", b"IyBV", 1)
+    assert altered != good
+    for spoilt in (b"no bundle", altered):
+        device.run(5)
+        bench.offered_policy.write_bytes(spoilt)
+    device.run(5)
+    device.stop()
+    told = audited(bench).device_faults
+    assert [one.what.split(": ")[0] for one in told] == ["fault of the policy"] * 2
+
+
 def test_device_faults_policy_refusals_and_inaction_are_apart(shift: Bench) -> None:
     verdict = audited(shift)
     assert {t.what for t in verdict.device_faults} == {"fault of the microphone"}

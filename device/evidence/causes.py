@@ -16,6 +16,11 @@ from device.policy.wording import command_words
 
 OF_THE_DEVICE = ("readiness", "shutdown")
 """The clauses of a refusal that the device is the cause of: a full card, a device that ends."""
+FILES = ("policy", "assignment")
+"""Parts whose fault is a file that was handed in and refused: no fault of the hardware, and each is told by itself."""
+AHEAD_US = 3_000_000
+"""What a part says of its fault may be written so long before the policy machine is told of it."""
+MOST_DETAILS = 8
 _TOLD = (do.Refuse, do.Deny, do.Lapse, do.Open)
 
 
@@ -32,26 +37,52 @@ def decisions_in_words(
     return said
 
 
+class _Spell(msgspec.Struct):
+    """A fault while it lasts: its place in the list, from when to when (None: it lasts), and what the part said of it."""
+
+    index: int
+    part: str
+    since_us: int
+    until_us: int | None = None
+    details: dict[str, None] = {}
+
+    def tells_of(self, record: Fault) -> bool:
+        """Whether a part's own words are of this fault. The word of its end may come when it has long been over."""
+        after_us = record.at_us - self.since_us
+        if record.part != self.part or after_us < -AHEAD_US:
+            return False
+        if self.part in FILES:
+            return after_us <= AHEAD_US
+        return not record.present or self.until_us is None or record.at_us <= self.until_us
+
+    def words(self) -> str:
+        said = list(self.details)
+        more = [f"{len(said) - MOST_DETAILS} more in the journal"] if len(said) > MOST_DETAILS else []
+        return "; ".join([*said[:MOST_DETAILS], *more])
+
+
 class Causes:
-    """The three lists, in the order of the journal."""
+    """The three lists, in the order of the journal. A fault that lasts is one, whatever its part says of it meanwhile."""
 
     def __init__(self) -> None:
         self.device_faults: list[Told] = []
         self.policy_refusals: list[Told] = []
         self.wearer_inaction: list[Told] = []
-        self._since: dict[str, tuple[int, int, str]] = {}
+        self._since: dict[str, _Spell] = {}
+        self._spells: list[_Spell] = []
         self._last: Taken | None = None
 
     def began(self, era: Era, state: State) -> None:  # noqa: ARG002
         if era.epoch.boot.reason == "start":
             self._since.clear()
+            self._spells.clear()
 
     def took(self, taken: Taken) -> None:
         came = taken.came
         if isinstance(came, FaultChanged):
-            self._part(taken, f"fault of the {came.part}", present=came.present)
+            self._part(taken, f"fault of the {came.part}", came.part, present=came.present)
         elif isinstance(came, Readiness):
-            self._part(taken, "no recording could be stored", present=not came.ready, why=came.reason)
+            self._part(taken, "no recording could be stored", "", present=not came.ready, why=came.reason)
         elif isinstance(came, RecorderClosed) and _by_itself(taken, came):
             what = f"the recorder ended recording {came.recording} by itself: {came.how}"
             self.device_faults.append(_told(taken, taken.record.effective_us, what))
@@ -62,28 +93,40 @@ class Causes:
         for line in era.epoch.lines:
             record = line.record
             if isinstance(record, Fault) and record.detail:
-                what = f"fault of the {record.part}: {record.detail}"
-                self.device_faults.append(
-                    Told(
-                        place=place_of(era.epoch, record),
-                        utc=utc_at(record, record.at_us),
-                        clock_set=record.clock.synchronised,
-                        what=what,
-                    )
-                )
+                self._detail(era, record)
 
-    def _part(self, taken: Taken, what: str, *, present: bool, why: str = "") -> None:
+    def _detail(self, era: Era, record: Fault) -> None:
+        """What a part says is of the fault that it has; of one that nobody else told, it is the fault itself."""
+        spell = next((spell for spell in reversed(self._spells) if spell.tells_of(record)), None)
+        what = f"fault of the {record.part}: "
+        if spell is not None:
+            spell.details[record.detail] = None
+            told = self.device_faults[spell.index]
+            self.device_faults[spell.index] = msgspec.structs.replace(told, what=what + spell.words())
+        elif record.present:
+            self.device_faults.append(
+                Told(
+                    place=place_of(era.epoch, record),
+                    utc=utc_at(record, record.at_us),
+                    clock_set=record.clock.synchronised,
+                    what=what + record.detail,
+                )
+            )
+
+    def _part(self, taken: Taken, what: str, part: str, *, present: bool, why: str = "") -> None:
         """A fault has a start and an end; one that never ends lasts until its boot does."""
         at_us = taken.record.effective_us
         if present and what not in self._since:
-            self._since[what] = len(self.device_faults), at_us, why
+            self._since[what] = _Spell(len(self.device_faults), part, at_us)
+            self._spells.append(self._since[what])
             self.device_faults.append(_told(taken, at_us, f"{what}{f': {why}' if why else ''}"))
         elif not present and what in self._since:
-            index, since_us, _ = self._since.pop(what)
-            self.device_faults[index] = msgspec.structs.replace(
-                self.device_faults[index],
+            spell = self._since.pop(what)
+            spell.until_us = at_us
+            self.device_faults[spell.index] = msgspec.structs.replace(
+                self.device_faults[spell.index],
                 until_utc=utc_at(taken.record, at_us),
-                seconds=(at_us - since_us) / 1e6,
+                seconds=(at_us - spell.since_us) / 1e6,
             )
 
     def _decision(self, taken: Taken, command: do.Command, said: Decision) -> None:

@@ -11,7 +11,7 @@ from cryptography import x509
 from device.evidence.audit import audit
 from device.evidence.begun import folders_by_start
 from device.evidence.bundle import Bundle
-from device.evidence.causes import OF_THE_DEVICE
+from device.evidence.causes import FILES, OF_THE_DEVICE
 from device.evidence.chain import utc_text
 from device.evidence.figures import Figures, Period, Tally
 from device.evidence.identity import parse_utc
@@ -41,8 +41,6 @@ SAME_CLOCK_US = 1_000_000
 POWER_LOST = "power lost, or a crash"
 NOT_ENDED = "not ended yet, or power lost"
 NOT_KNOWN = "not known"
-FILES = ("policy", "assignment")
-"""Parts whose fault is a file that was handed in and refused: no fault of the hardware."""
 START, JUSTIFY = "start", "justify-or-exit"
 BUFFERING, READY, RECORDING, POST_EVENT, ON_PAUSE, ASLEEP = (
     "buffering", "not buffering", "recording", "post-event", "paused", "asleep",
