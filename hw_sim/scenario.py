@@ -119,7 +119,7 @@ class Step(Table, frozen=True, kw_only=True):
 
 
 class RecordingWanted(Table, frozen=True, kw_only=True):
-    """One recording that is on the card in the end. `seconds` from its first frame to its last, and `pre_event_s`, give or take
+    """One recording that is on the card in the end. `seconds` from its first frame to its last without pauses, and `pre_event_s`, give or take
     `within`; `frames` on the card; `missing`: frames that signed
     gaps account for, by cause, give or take `missing_within`: {}: none at all; `read`: with the demo agency's key; `sealed`: private facts of its first line."""
 

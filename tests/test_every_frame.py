@@ -138,6 +138,7 @@ def test_a_private_pause_is_a_signed_gap_and_nothing_of_it_is_stored(tmp_path: P
     ]  # fmt: skip
     missing = verdict.recordings[0].missing
     assert set(missing) == {"policy"}
+    assert verdict.recordings[0].seconds == pytest.approx(verdict.recordings[0].frames / 30, abs=0.01)
     assert abs(missing["policy"] - (resumed_us - paused_us) / PERIOD_US) < 3
     numbers = frame_numbers(export(bench, folder, tmp_path / "out.mp4"))
     assert numbers[-1] - numbers[0] + 1 - len(numbers) == missing["policy"]

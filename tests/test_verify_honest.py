@@ -10,11 +10,22 @@ import pytest
 
 from device.errors import CannotPersist
 from device.evidence import layout, records
+from device.evidence.case import Found
 from device.evidence.chain import Chain
 from device.evidence.envelope import line_digest, open_line
 from device.evidence.history import read_history
 from device.evidence.identity import Role, load_anchors, load_certificate
-from device.evidence.records import Boot, ForeignCard, Line, RecordingBegun, RecordingOpened
+from device.evidence.records import (
+    Boot,
+    ForeignCard,
+    Gap,
+    Line,
+    RecordingBegun,
+    RecordingOpened,
+    Segment,
+    Stored,
+    VideoSpan,
+)
 from device.evidence.verdicts import CardVerdict
 from device.evidence.verify import verify
 from hw_sim.agency import Agency, Bench
@@ -460,3 +471,30 @@ def test_one_recording_of_a_card_whose_journal_has_no_end(recorded: Bench, tmp_p
         assert verify(Path(), load_anchors(bench.trust)).exit_status == 0
     finally:
         os.chdir(inside)
+
+
+@pytest.mark.parametrize(
+    ("pauses", "seconds"),
+    [
+        ([], 9.0),
+        ([(1_900_000, 6_000_000)], 5.0),
+        ([(1_900_000, 4_000_000), (3_900_000, 6_000_000)], 5.0),
+        ([(1_900_000, 6_000_000)] * 5, 5.0),
+        ([(10_000_000, 14_000_000)], 9.0),
+        ([(0, 99_000_000)], 0.0),
+        ([(6_000_000, 1_900_000)], 9.0),
+    ],
+    ids=["none", "one", "two", "told five times", "after the last frame", "longer than the recording", "backwards"],
+)
+def test_a_private_pause_is_no_second_of_a_recording(pauses: list[tuple[int, int]], seconds: float) -> None:
+    """Ten frames a second from 1 s to 2 s and from 6 s to 10 s, as the ledger's lines have them."""
+    found = Found("recording", Path())
+    for n, (from_us, to_us) in enumerate([(1_000_000, 2_000_000), (6_000_000, 10_000_000)]):
+        video = VideoSpan(
+            first=n, last=n, frames=1, from_us=from_us, last_us=to_us - 100_000, to_us=to_us, period_us=100_000
+        )
+        found.count(Segment(n=n, attempt=0, stage="live", file=Stored(1, "0" * 64, "0" * 64), video=video, audio=None))
+    for from_us, to_us in pauses:
+        found.gap(Gap(cause="policy", frames=1, first=1, last=1, from_us=from_us, to_us=to_us))
+        found.gap(Gap(cause="camera", frames=1, first=1, last=1, from_us=from_us, to_us=to_us))
+    assert found.video_us() / 1e6 == seconds

@@ -79,7 +79,7 @@ def conclude(
         pre_event_mode=opened.pre_event.mode if opened else "",
         pre_event_asked_us=opened.pre_event.asked_us if opened else 0,
         pre_event_had_us=opened.pre_event.had_us if opened else 0,
-        seconds=round((found.last_video.to_us - first.from_us) / 1e6, 3) if first and found.last_video else 0.0,
+        seconds=round(found.video_us() / 1e6, 3),
         first_frame=first.first if first else 0,
         frames=found.frames,
         packets=found.packets,

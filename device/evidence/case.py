@@ -20,7 +20,7 @@ from device.evidence.identity import p256_key, parse_utc
 from device.evidence.kept_receipts import Kept
 from device.evidence.reading import each_name
 from device.evidence.receipts import Receipt
-from device.evidence.records import AudioSpan, LedgerRecord, Line, PolicyName, RecordingOpened, Segment, VideoSpan
+from device.evidence.records import AudioSpan, Gap, LedgerRecord, Line, PolicyName, RecordingOpened, Segment, VideoSpan
 from device.evidence.revocation import NONE_REVOKED, Revocations
 from device.evidence.tally import Tally
 from device.evidence.verdicts import Finding, first_of
@@ -153,6 +153,7 @@ class Found:
         self.verified = 0
         self.unproven = 0
         self.missing: dict[str, int] = {}
+        self.pauses: list[tuple[int, int]] = []
         self.heard = Heard()
         self.left_over: set[tuple[int, int]] = set()
         self.release: Release | None = None
@@ -187,6 +188,24 @@ class Found:
         if segment.audio is not None:
             self.packets += segment.audio.packets
             self.last_audio = segment.audio
+
+    def gap(self, gap: Gap) -> None:
+        """A signed gap in the video. Those of the policy, which mostly are private pauses, are no time of the recording."""
+        self.missing[gap.cause] = self.missing.get(gap.cause, 0) + gap.frames
+        if gap.cause == "policy":
+            self.pauses.append((gap.from_us, gap.to_us))
+
+    def video_us(self) -> int:
+        """From the first frame to the end of the last, without the pauses: each begins when the frame before it is over."""
+        first, last = self.first_video, self.last_video
+        if first is None or last is None:
+            return 0
+        paused_us, until_us = 0, first.from_us
+        for from_us, to_us in self.pauses:
+            begins_us, ends_us = max(from_us + first.period_us, until_us), min(to_us, last.to_us)
+            paused_us += max(0, ends_us - begins_us)
+            until_us = max(until_us, ends_us)
+        return last.to_us - first.from_us - paused_us
 
     @property
     def next_n(self) -> int:

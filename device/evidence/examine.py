@@ -274,7 +274,7 @@ def _of_line(given: Given, found: Found, ledger: Ledger, record: LedgerRecord, g
         found.left_over |= {(file.n, file.attempt) for file in record.files}
     elif isinstance(record, Gap):
         gaps.append(record)
-        found.missing[record.cause] = found.missing.get(record.cause, 0) + record.frames
+        found.gap(record)
     elif isinstance(record, SoundGap):
         found.heard.gap(record)
     elif isinstance(record, Segments):

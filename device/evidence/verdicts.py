@@ -152,7 +152,8 @@ class Answers(Shown, frozen=True, kw_only=True):
 
 
 class RecordingVerdict(Shown, frozen=True, kw_only=True):
-    """A recording's answers, and the facts of its ledger. Times in µs of the boot clock, `seconds` of video.
+    """A recording's answers, and the facts of its ledger. Times in µs of the boot clock. `seconds`: of video, from the first
+    frame to the end of the last, without what the policy forbade meanwhile (private pauses, in signed gaps).
 
     `missing`: frames that signed gap records account for, by cause (`camera`: they never came); `missing_sound_us`: the
     same of sound, in µs. `findings_beyond`: how many more findings there are than are listed. `ledger_sha256` is of the ledger's file, "" when it could not be read;
