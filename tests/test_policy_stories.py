@@ -634,6 +634,15 @@ def test_a_recording_that_the_recorder_closed_by_itself_returns_to_idle_with_a_c
     assert (story.state.phase, story.state.closing) == (Phase.IDLE, ())
 
 
+def test_a_recording_that_ends_because_the_card_is_full_says_that_the_card_is_full() -> None:
+    """The cue of the card comes first, and would be cut off by another that matters as much."""
+    story = Story().recording().then().readiness(5000, "storage-full").closed(5000, 1, "storage-full")
+    assert story.said == ["5000 cue storage-full", "5000 cue storage-full", "5000 capture street: video"]
+    assert story.state.phase == Phase.IDLE
+    late = Story().recording().readiness(5000, "storage-full").readiness(6000, "").then().closed(6000, 1, "storage-full")
+    assert late.said[0] == "6000 cue failed", "there is room again: nothing is said against it"
+
+
 def test_the_end_of_an_earlier_recording_is_not_that_of_the_open_one() -> None:
     story = Story().post_event().tick(25_000).double(26_000).then().closed(26_500, 1)
     assert (story.said, story.state.phase, story.state.closing) == ([], Phase.RECORDING, ())

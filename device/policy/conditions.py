@@ -343,7 +343,8 @@ def note_closed_at_rest(moment: Moment) -> Result:
 
 
 def note_closed(moment: Moment) -> Result:
-    """The recorder ended a recording; when it is the open one, it could not go on."""
+    """The recorder ended a recording; when it is the open one, it could not go on. Where the card is full that is what the
+    wearer is told: of two cues that matter as much the last is the one that is felt."""
     assert isinstance(moment.came, on.RecorderClosed)
     if moment.came.recording != moment.state.recording:
         return note_closed_at_rest(moment)
@@ -354,7 +355,7 @@ def note_closed(moment: Moment) -> Result:
         *marks,
         *no_notice(moment),
         *([explain(moment, recording, reason)] if reason else []),
-        moment.cue("failed", "readiness"),
+        moment.cue(moment.state.not_ready if moment.state.not_ready == "storage-full" else "failed", "readiness"),
         *asleep,
         *forgotten_if_private(resting, reason),
     )

@@ -20,7 +20,7 @@ from device.policy.model import Policy
 from device.policy.recording import Action, nothing
 from device.policy.state import RESTING, Capture, Commands, Event, Moment, Phase, Result, State, capture, under
 
-MACHINE_VERSION = "machine-3"
+MACHINE_VERSION = "machine-4"
 
 
 def step(state: State, came: on.Input, policy: Policy) -> Result:
