@@ -19,7 +19,10 @@ SEED = os.environ.get("BODYCAM_SEED", "1")
 CUTS = os.environ.get("BODYCAM_CUTS", "200")
 KILLS = os.environ.get("BODYCAM_KILLS", "20")
 SHARE = os.environ.get("BODYCAM_SHARE", "0.06")
-LIMIT_S = 7200
+KEEP = os.environ.get("BODYCAM_KEEP", "build/campaigns")
+"""Where the details go of what is wrong in a campaign."""
+LIMIT_S = 24 * 3600
+"""A case has its own limit (`campaign.CASE_LIMIT_S`); this is for what hangs all the same, in a campaign of many hours."""
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -28,14 +31,12 @@ def rig() -> None:
     _want(os.geteuid() == 0 and not missing, f"needs root, and {', '.join(missing) or 'nothing else'}")
 
 
-def cut(cuts: str, disk: str = "the device's own") -> dict[str, Any]:
-    said = inside("tests.rigs.block_cuts", "--cuts", cuts, "--seed", SEED, "--disk", disk, limit_s=LIMIT_S)
-    print(said)
-    return said
+def cut(cuts: str, *words: str) -> dict[str, Any]:
+    return inside("tests.rigs.block_cuts", "--cuts", cuts, "--seed", SEED, *words, limit_s=LIMIT_S)
 
 
 def test_a_power_cut_at_any_request_is_recovered() -> None:
-    said = cut(CUTS)
+    said = cut(CUTS, "--keep", KEEP)
     assert said["cuts"] == int(CUTS)
     assert said["wrong"] == {}
     assert said["flushes"] > 100 * said["runs"], "the daemon syncs"
@@ -50,21 +51,20 @@ def test_a_power_cut_at_any_request_is_recovered() -> None:
     ],
 )
 def test_the_rig_sees_a_card_that_does_not_keep_what_it_promises(disk: str, kinds: set[str]) -> None:
-    said = cut("15", disk)
+    said = cut("15", "--disk", disk)
     assert min(said["wrong"].get(kind, 0) for kind in kinds) > 0
     assert kinds <= said["wrong"].keys()
 
 
 def test_a_card_that_renames_and_syncs_its_folders_keeps_what_it_promises() -> None:
     """The control's control: with the folder syncs that the one above leaves out, nothing is lost."""
-    assert cut("10", "renaming, with folder syncs")["wrong"] == {}
+    assert cut("10", "--disk", "renaming, with folder syncs")["wrong"] == {}
 
 
 def test_a_killed_daemon_is_recovered() -> None:
-    said = inside("tests.rigs.kills", "--kills", KILLS, "--seed", SEED, limit_s=LIMIT_S)
-    print(said)
+    said = inside("tests.rigs.kills", "--kills", KILLS, "--seed", SEED, "--keep", KEEP, limit_s=LIMIT_S)
     assert said["wrong"] == {}
-    assert said["outcomes"]["killed"] > int(KILLS) // 2
+    assert said["killed"] > int(KILLS) // 2
 
 
 def test_the_rig_sees_what_a_kill_takes() -> None:
@@ -74,10 +74,9 @@ def test_the_rig_sees_what_a_kill_takes() -> None:
 
 
 def test_a_system_call_that_fails_is_told_and_the_recording_goes_on() -> None:
-    said = inside("tests.rigs.failing_calls", "--share", SHARE, "--seed", SEED, limit_s=LIMIT_S)
-    print(said)
+    said = inside("tests.rigs.failing_calls", "--share", SHARE, "--seed", SEED, "--keep", KEEP, limit_s=LIMIT_S)
     assert said["wrong"] == {}
-    assert sum(said["failed"].values()) == sum(said["ended"].values()) > 20
+    assert sum(said["failed"].values()) == said["told"] + said["started again"] > 20
 
 
 def sick(case: str) -> dict[str, Any]:

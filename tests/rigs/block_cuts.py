@@ -5,15 +5,14 @@ logged. Then, for each cut: what a device with a volatile write cache holds (`cu
 daemon starts again, recovers, records once more; and the checks again. What is wrong is counted by kind, and told.
 """
 
-import argparse
-import json
 import os
 import random
-import tempfile
-from collections import Counter
+import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -23,8 +22,9 @@ from device.evidence.disk import CardDisk
 from hw_sim.agency import Bench
 from hw_sim.encoders import EncodedFrame
 from hw_sim.virtual import VirtualDevice
-from tests.benches import recordings, verified
+from tests.benches import CAMERA, recordings, verified
 from tests.rigs.block_rig import MIB, RigError, exported, in_memory, logged, make_image, mended, mounted
+from tests.rigs.campaign import Campaign, answer, options_of
 from tests.rigs.careless_disks import DISKS
 from tests.rigs.cut_log import CutLog, Medium
 from tests.rigs.noted_disk import Moment, NotedDisk, Notes
@@ -66,6 +66,7 @@ class Told(msgspec.Struct, frozen=True):
     bench: Bench
     image: Path
     log: CutLog
+    log_path: Path
     notes: Notes
     live: int
     files: dict[str, bytes]
@@ -122,7 +123,7 @@ def tell_once(work: Path, kind: type[CardDisk], clip: list[EncodedFrame], odds: 
         ended = {folder.name: _ended(folder.name, files, notes) for folder in recordings(bench)}
     log.grow()
     log.check_super()
-    return Told(bench, work / "before.img", log, notes, live, files, ended)
+    return Told(bench, work / "before.img", log, work / "log", notes, live, files, ended)
 
 
 def _ended(name: str, files: dict[str, bytes], notes: Notes) -> int:
@@ -138,7 +139,9 @@ class Checks:
     def __init__(self, told: Told, length: int) -> None:
         self.told, self.length = told, length
         self.wrong: list[tuple[str, str]] = []
-        self.superblock_torn = False
+        self.happened = {"superblocks torn": 0, "mounts failed": 0}
+        self.verified = 0
+        self.lost_us: int | None = None
         self.moment = next((m for m in reversed(told.notes.moments) if m.length <= length), Moment(0, 0, "", ()))
 
     def say(self, kind: str, detail: str) -> None:
@@ -152,9 +155,9 @@ class Checks:
         for path, size in promised.items():
             if files.get(path, b"")[:size] != self.told.files[path][:size]:
                 self.say("promised bytes lost", f"{path}: {size} bytes, {len(files.get(path, b''))} are there")
-        lost_us = self._lost_us()
-        if lost_us > LOST_US:
-            self.say("seconds lost", f"{self.moment.recording}: {lost_us} µs")
+        self.lost_us = self._lost_us()
+        if self.lost_us > LOST_US:
+            self.say("seconds lost", f"{self.moment.recording}: {self.lost_us} µs")
         return files
 
     def _lost_us(self) -> int:
@@ -178,6 +181,7 @@ class Checks:
         """What the reader says: never ALTERED; never intact of a recording that was cut; intact of one that had ended."""
         bench, told = self.told.bench, self.told
         verdict = verified(bench, read=recorded, jobs=1)
+        self.verified = len(verdict.recordings)
         by_name = {r.recording: r for r in verdict.recordings}
         if verdict.exit_status not in (0, 4):
             said = [finding.what for r in verdict.recordings for finding in r.findings if finding.exit_status == 1]
@@ -199,13 +203,14 @@ def check_cut(told: Told, left: bytearray, length: int, clip: list[EncodedFrame]
     image = told.image.with_name("left.img")
     write_sparse(image, left)
     try:
-        checks.superblock_torn = mended(image)
+        checks.happened["superblocks torn"] += mended(image)
         with mounted(image, told.bench.card):
             before = checks.survived()
             start_again(told.bench, clip, record=record)
             checks.unchanged(before)
             checks.judged(recorded=record)
     except RigError as failure:
+        checks.happened["mounts failed"] += 1
         checks.say("the file system is lost", str(failure))
     except (BodycamError, AssertionError) as failure:
         checks.say("the daemon does not start again", f"{type(failure).__name__}: {failure}")
@@ -237,45 +242,60 @@ def write_sparse(path: Path, data: bytearray) -> None:
         file.truncate(len(data))
 
 
-def campaign(work: Path, kind: str, cuts: int, seed: int) -> dict[str, object]:
+def campaign(work: Path, kind: str, cuts: int, seed: int, keep: Path | None) -> dict[str, Any]:
     clip = make_clip()
-    wrong: Counter[str] = Counter()
-    done, requests, flushes, runs, torn = 0, 0, 0, 0, 0
-    while done < cuts:
-        odds = random.Random(f"{seed} {runs}")
-        with in_memory(work / f"run-{runs}") as folder:
-            told = tell_once(folder, DISKS[kind], clip, odds)
-            medium = Medium(told.image.read_bytes(), told.log)
-            count = min(CUTS_A_RUN, cuts - done)
-            for n, length in enumerate(sorted(odds.randint(1, max(1, told.live)) for _ in range(count))):
-                checks = check_cut(told, medium.cut(length, odds), length, clip, record=n % READ_EVERY == 0)
-                wrong.update({kind for kind, _ in checks.wrong})
-                torn += checks.superblock_torn
-                for what, detail in checks.wrong:
-                    print(f"seed {seed}, run {runs}, cut {n} at {length}: {what}: {detail}", flush=True)
-            told.log.close()
-        done, runs = done + count, runs + 1
-        requests, flushes = requests + told.live, flushes + len(told.log.flushes)
-        print(f"{done} cuts in {runs} runs: {dict(wrong) or 'nothing wrong'}", flush=True)
-    return {
-        "cuts": done,
-        "runs": runs,
-        "requests": requests,
-        "flushes": flushes,
-        "superblocks torn": torn,
-        "wrong": dict(wrong),
-    }
+    told = Campaign("block-cuts", seed, cuts, keep, every=100)
+    lost_us: list[int] = []
+    while told.done < cuts:
+        with told.case(f"run {told.counts['runs']}"), in_memory(work / f"run-{told.counts['runs']}") as folder:
+            lost_us += run_once(folder, DISKS[kind], clip, min(CUTS_A_RUN, cuts - told.done), told)
+        told.counts["runs"] += 1
+    pictures = sorted(round(max(0, lost) * CAMERA["rate_hz"] / 1_000_000) for lost in lost_us)
+    told.counts["cuts while recording"] = len(pictures)
+    told.counts["pictures lost at most"] = max(pictures, default=0)
+    told.counts["pictures lost in the median"] = pictures[len(pictures) // 2] if pictures else 0
+    return {"cuts": told.done, **told.sum_up()}
+
+
+def run_once(folder: Path, kind: type[CardDisk], clip: list[EncodedFrame], cuts: int, campaign: Campaign) -> list[int]:
+    """A story, and so many cuts of it. For each that came while a recording was live: how many µs of it no durable record named."""
+    run, lost_us = campaign.counts["runs"], []
+    odds = random.Random(f"{campaign.seed} {run}")
+    told = tell_once(folder, kind, clip, odds)
+    campaign.counts.update({"requests": told.live, "flushes": len(told.log.flushes)})
+    with closing(told.log):
+        medium = Medium(told.image.read_bytes(), told.log)
+        for n, length in enumerate(sorted(odds.randint(1, max(1, told.live)) for _ in range(cuts))):
+            left, case = medium.cut(length, odds), f"run {run} cut {n} at {length}"
+            with campaign.case(case):
+                checks = check_cut(told, left, length, clip, record=n % READ_EVERY == 0)
+                campaign.found(case, checks.wrong, partial(keep_cut, told=told, left=left, length=length))
+                campaign.counts.update({"recordings verified": checks.verified, **checks.happened})
+                if checks.moment.recording and checks.lost_us is not None:
+                    lost_us.append(checks.lost_us)
+            campaign.one_done()
+    return lost_us
+
+
+def keep_cut(folder: Path, told: Told, left: bytearray, length: int) -> None:
+    """What can show why: the image before the story and as the cut left it, the log up to the cut, the notes, the bench."""
+    write_sparse(folder / "cut.img", left)
+    write_sparse(folder / "before.img", bytearray(told.image.read_bytes()))
+    last = told.log.entries[length - 1]
+    with told.log_path.open("rb") as log:
+        (folder / "log").write_bytes(log.read(last.at + len(told.log.data(last))))
+    (folder / "notes.json").write_bytes(
+        msgspec.json.encode((told.notes.moments, told.notes.promises, told.notes.written))
+    )
+    shutil.copytree(told.bench.root, folder / "bench", ignore=shutil.ignore_patterns("card"))
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = options_of(__doc__)
     parser.add_argument("--disk", choices=DISKS, default="the device's own")
     parser.add_argument("--cuts", type=int, required=True)
-    parser.add_argument("--seed", type=int, required=True)
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as work:
-        said = campaign(Path(work), options.disk, options.cuts, options.seed)
-        print(json.dumps(said))
+    answer(lambda work: campaign(work, options.disk, options.cuts, options.seed, options.keep))
 
 
 if __name__ == "__main__":

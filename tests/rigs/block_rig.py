@@ -9,6 +9,8 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -31,23 +33,43 @@ Node = dict[str, Any]
 
 
 def inside(module: str, *words: str, limit_s: float) -> dict[str, Any]:
-    """Run a module in namespaces of its own; the JSON of the last line that it prints. The lines before are printed here."""
-    command = ["unshare", "--mount", "--pid", "--fork", "--kill-child=KILL", "--mount-proc", "--propagation", "private"]
-    done = subprocess.run(
-        [*command, sys.executable, "-W", "error", "-m", module, *words],
-        cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=limit_s,
-        check=False,
-        preexec_fn=_end_with_parent,
-    )
-    lines = done.stdout.splitlines() or [""]
-    print("\n".join(lines[:-1]), done.stderr, sep="\n")
-    assert done.returncode == 0, f"{module} ended with {done.returncode}"
-    said: dict[str, Any] = json.loads(lines[-1])
+    """Run a module in namespaces of its own; the JSON of the last line that it prints. The lines before are printed here as they come.
+
+    Past the limit, or when this process ends in whatever way, the module gets SIGTERM and takes down what it built.
+    """
+    command = ["unshare", "--mount", "--pid", "--fork", "--kill-child=TERM", "--mount-proc", "--propagation", "private"]
+    with (
+        tempfile.TemporaryDirectory() as temporary,
+        subprocess.Popen(
+            [*command, sys.executable, "-W", "error", "-m", module, *words],
+            cwd=ROOT,
+            env={**os.environ, "PYTHONPATH": str(ROOT), "TMPDIR": temporary},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+            preexec_fn=_end_with_parent,  # noqa: PLW1509 - one system call, before any thread of the child's
+        ) as process,
+    ):
+        assert process.stdout is not None
+        limit = threading.Timer(limit_s, process.kill)
+        limit.start()
+        last = "{}"
+        try:
+            for line in process.stdout:
+                last = line
+                if not line.startswith("{"):
+                    print(line, end="", flush=True)
+            process.wait()
+        except BaseException:
+            process.kill()
+            process.stdout.read()  # until all is taken down
+            raise
+        finally:
+            limit.cancel()
+            limit.join()
+    assert process.returncode == 0, f"{module} ended with {process.returncode}"
+    said: dict[str, Any] = json.loads(last)
     return said
 
 
@@ -65,13 +87,13 @@ class RigError(Exception):
 
 @contextmanager
 def in_memory(folder: Path) -> Iterator[Path]:
-    """A folder in memory, gone with the namespaces."""
+    """A folder in memory, gone with the namespaces; what a failure left open in it does not hold it."""
     folder.mkdir(parents=True, exist_ok=True)
     run("mount", "-t", "tmpfs", "-o", "mode=755", "tmpfs", str(folder))
     try:
         yield folder
     finally:
-        run("umount", str(folder))
+        run("umount", "--lazy", str(folder))
 
 
 def make_image(path: Path, size_mib: int = IMAGE_MIB) -> Path:
@@ -128,7 +150,11 @@ def exported(image: Path, nodes: list[Node]) -> Iterator[Path]:
         yield shown
     finally:
         process.terminate()
-        process.wait()
+        try:
+            process.wait(READY_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
         ready.unlink(missing_ok=True)
 
 
@@ -146,7 +172,6 @@ def failing(event: str, nth: int) -> list[Node]:
     """From the n-th request of this kind on (`pwritev`, `flush_to_disk`), all of them end with EIO."""
     states = [{"event": event, "state": n, "new_state": n + 1} for n in range(1, nth)]
     error = {"event": event, "state": nth, "errno": 5, "once": False, "immediately": False}
-    rules = {"set-state": states, "inject-error": [error]}
     rules = {"set-state": states, "inject-error": [error]}
     failing_node = {"driver": "blkdebug", "node-name": "fails", "image": "image", **rules}
     return [failing_node, {"driver": "raw", "node-name": "top", "file": "fails"}]

@@ -5,17 +5,17 @@ the card end with an error. Every name on the card is the same in each run, so t
 made again, as the service manager does; nothing else may end the daemon.
 """
 
-import argparse
-import json
 import os
 import random
 import re
+import shutil
 import signal
 import subprocess
-import tempfile
 import time
 from collections import Counter
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -29,6 +29,7 @@ from hw_sim.encoders import EncodedFrame
 from tests.benches import journal, ledger, recordings, shown, verified
 from tests.rigs.block_cuts import on_card
 from tests.rigs.block_rig import in_memory
+from tests.rigs.campaign import Campaign, Wrong, answer, options_of
 from tests.rigs.noted_disk import Moment, Notes
 from tests.rigs.story import make_clip, make_story_bench, not_activated, tell
 
@@ -45,6 +46,7 @@ READS = "O_RDONLY|O_NONBLOCK"
 """How the device opens what it only reads (a folder that it syncs, it opens otherwise): what can't be read is told, and
 the device goes on without; `tests/test_custody.py` and `tests/test_storage_faults.py` say how."""
 ENDED, STARTED_AGAIN, DIED = 0, 3, 4
+ENDS = {ENDED: "told", STARTED_AGAIN: "started again"}
 READY_S = 20
 
 
@@ -154,8 +156,10 @@ def was_told(bench: Bench) -> bool:
     )
 
 
-def check(bench: Bench, lived: Lived, case: Case, expected: set[int]) -> list[tuple[str, str]]:
-    wrong: list[tuple[str, str]] = []
+def check(bench: Bench, lived: Lived, case: Case, expected: set[int]) -> Wrong:
+    wrong: Wrong = []
+    if not lived.failed:
+        wrong.append(("strace made nothing fail", ""))
     if lived.status not in (ENDED, STARTED_AGAIN):
         wrong.append(("the daemon died", lived.said))
     verdict = verified(bench, read=True, jobs=1)
@@ -171,12 +175,9 @@ def check(bench: Bench, lived: Lived, case: Case, expected: set[int]) -> list[tu
     return wrong + [("recorded without an activation (E1)", name) for name in not_activated(bench)]
 
 
-def campaign(work: Path, share: float, seed: int) -> dict[str, object]:
+def campaign(work: Path, share: float, seed: int, keep: Path | None) -> dict[str, Any]:
     clip, agency = make_clip(), Agency()
     home = work / "home"
-    wrong: Counter[str] = Counter()
-    done: Counter[str] = Counter()
-    ends: Counter[int] = Counter()
     with in_memory(home) as folder:
         bench = make_story_bench(folder / "bench", agency)
         text = bench.config.read_text("utf-8").replace('"../card"', f'"{bench.card}"')
@@ -192,19 +193,26 @@ def campaign(work: Path, share: float, seed: int) -> dict[str, object]:
             lived = traced(_again(folder, kept), clip, paths[where], trace, None)
             assert lived.status == ENDED, lived.said
             cases += [Case(where, c, e, n + 1) for c in trace for e in ERRORS for n in range(lived.calls[c])]
-    for case in random.Random(seed).sample(cases, round(len(cases) * share)):
-        with in_memory(home) as folder:
+    drawn = random.Random(seed).sample(cases, round(len(cases) * share))
+    told = Campaign("failing-calls", seed, len(drawn), keep, every=25)
+    done: Counter[str] = Counter()
+    for case in drawn:
+        name = f"{case.where} {case.call} {case.nth} {case.error}"
+        with told.case(name), in_memory(home) as folder:
             bench = _again(folder, kept)
             lived = traced(bench, clip, paths[case.where], CALLS[case.where], case)
-            found = check(bench, lived, case, expected)
-        assert lived.failed, f"{case}: strace made nothing fail"
-        done[f"{case.call}, {case.where}"] += 1
-        ends[lived.status] += 1
-        wrong.update({what for what, _ in found})
-        for what, detail in found:
-            print(f"{case.where}: {case.call} {case.nth} ends with {case.error}: {what}: {detail}", flush=True)
-    ended = {"told": ends[ENDED], "started again": ends[STARTED_AGAIN]}
-    return {"cases": len(cases), "failed": dict(done), "ended": ended, "wrong": dict(wrong)}
+            told.found(name, check(bench, lived, case, expected), partial(_keep, bench=bench))
+            done[f"{case.call}, {case.where}"] += 1
+            told.counts[ENDS.get(lived.status, "died")] += 1
+            told.counts["recordings verified"] += len(recordings(bench))
+        told.one_done()
+    print(", ".join(f"{call}: {count}" for call, count in done.items()))
+    return {"cases": len(cases), "failed": dict(done), **told.sum_up()}
+
+
+def _keep(folder: Path, bench: Bench) -> None:
+    """What can show why: the bench with its card, what strace saw, and what the daemon said when it died."""
+    shutil.copytree(bench.root, folder / "bench")
 
 
 def _again(folder: Path, kept: dict[Path, bytes]) -> Bench:
@@ -219,12 +227,10 @@ def _again(folder: Path, kept: dict[Path, bytes]) -> Bench:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = options_of(__doc__)
     parser.add_argument("--share", type=float, required=True, help="of all cases, drawn by the seed; 1: all")
-    parser.add_argument("--seed", type=int, required=True)
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as work:
-        print(json.dumps(campaign(Path(work), options.share, options.seed)))
+    answer(lambda work: campaign(work, options.share, options.seed, options.keep))
 
 
 if __name__ == "__main__":

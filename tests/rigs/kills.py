@@ -5,16 +5,16 @@ the card that a seed draws, otherwise some time after a sync that it draws, wher
 process is gone. Then the daemon starts again, as after a power cut.
 """
 
-import argparse
 import json
 import os
 import random
 import select
+import shutil
 import signal
-import tempfile
-from collections import Counter
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 from device.errors import BodycamError
 from device.evidence.disk import CardDisk
@@ -23,7 +23,8 @@ from hw_sim.agency import Bench
 from hw_sim.encoders import EncodedFrame
 from tests.benches import ledger, recordings, verified
 from tests.rigs.block_cuts import on_card, read_files, start_again
-from tests.rigs.block_rig import in_memory
+from tests.rigs.block_rig import in_memory, make_image, mounted
+from tests.rigs.campaign import Campaign, Wrong, answer, options_of
 from tests.rigs.careless_disks import DISKS
 from tests.rigs.noted_disk import Moment, Notes
 from tests.rigs.story import make_clip, make_story_bench, not_activated, tell
@@ -98,9 +99,11 @@ def _wait(child: int, limit_s: float) -> None:
     os.close(descriptor)
 
 
-def check(bench: Bench, clip: list[EncodedFrame], promised: dict[str, int], *, record: bool) -> list[tuple[str, str]]:
+def check(
+    bench: Bench, clip: list[EncodedFrame], promised: dict[str, int], before: dict[str, bytes], *, record: bool
+) -> tuple[Wrong, int]:
+    """What is wrong on the card that held `before`, and how many recordings the reader judged after the next start."""
     wrong = []
-    before = read_files(bench.card)
     for path, size in promised.items():
         if len(before.get(path, b"")) < size:
             wrong.append(("promised bytes lost", path))
@@ -112,9 +115,11 @@ def check(bench: Bench, clip: list[EncodedFrame], promised: dict[str, int], *, r
     try:
         start_again(bench, clip, record=record)
     except (BodycamError, AssertionError, OSError) as failure:
-        return [*wrong, ("the daemon does not start again", f"{type(failure).__name__}: {failure}")]
+        return [*wrong, ("the daemon does not start again", f"{type(failure).__name__}: {failure}")], 0
     after = read_files(bench.card)
-    wrong += [("changed by the next start", path) for path in before if not after[path].startswith(before[path])]
+    wrong += [
+        ("changed by the next start", path) for path in before if not after.get(path, b"").startswith(before[path])
+    ]
     verdict = verified(bench, read=record, jobs=1)
     if verdict.exit_status not in (0, 4):
         wrong.append((f"verify says {verdict.verdict}", str(verdict.findings)[:200]))
@@ -126,36 +131,45 @@ def check(bench: Bench, clip: list[EncodedFrame], promised: dict[str, int], *, r
     ]
     if record and verdict.recordings[-1].verdict != "intact":
         wrong.append(("the next recording is not intact", verdict.recordings[-1].verdict))
-    return wrong + [("recorded without an activation (E1)", name) for name in not_activated(bench)]
+    wrong += [("recorded without an activation (E1)", name) for name in not_activated(bench)]
+    return wrong, len(verdict.recordings)
 
 
-def campaign(work: Path, kind: str, kills: int, seed: int) -> dict[str, object]:
+def campaign(work: Path, kind: str, kills: int, seed: int, keep: Path | None) -> dict[str, Any]:
     clip = make_clip()
-    wrong: Counter[str] = Counter()
-    outcomes: Counter[str] = Counter()
+    told = Campaign("kills", seed, kills, keep, every=50)
     for n in range(kills):
-        odds = random.Random(f"{seed} {n}")
-        with in_memory(work / f"kill-{n}") as folder:
+        odds, case = random.Random(f"{seed} {n}"), f"kill {n}"
+        with told.case(case), in_memory(work / f"kill-{n}") as folder:
             bench = make_story_bench(folder / "bench")
-            was_killed, promised = killed(bench, clip, DISKS[kind], odds, by_operation=n % 2 == 0)
-            found = check(bench, clip, promised, record=n % READ_EVERY == 0)
-        outcomes["killed" if was_killed else "ended first"] += 1
-        wrong.update({what for what, _ in found})
-        for what, detail in found:
-            print(f"seed {seed}, kill {n}: {what}: {detail}")
-        if n % 50 == 49:
-            print(f"{n + 1}: {dict(outcomes)}: {dict(wrong) or 'nothing wrong'}", flush=True)
-    return {"outcomes": dict(outcomes), "wrong": dict(wrong)}
+            bench.card.mkdir(exist_ok=True)
+            with mounted(make_image(folder / "card.img"), bench.card):
+                was_killed, promised = killed(bench, clip, DISKS[kind], odds, by_operation=n % 2 == 0)
+                before = read_files(bench.card)
+                found, verified_here = check(bench, clip, promised, before, record=n % READ_EVERY == 0)
+                told.found(case, found, partial(keep_kill, bench=bench, promised=promised, before=before))
+            told.counts["killed" if was_killed else "ended first"] += 1
+            told.counts["recordings verified"] += verified_here
+        told.one_done()
+    return told.sum_up()
+
+
+def keep_kill(folder: Path, bench: Bench, promised: dict[str, int], before: dict[str, bytes]) -> None:
+    """What can show why: the card as the kill left it, what had been promised, and the bench with the card as it is now."""
+    for name, data in before.items():
+        path = folder / "card-as-killed" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+    (folder / "promised.json").write_text(json.dumps(promised, indent=1), "utf-8")
+    shutil.copytree(bench.root, folder / "bench")
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = options_of(__doc__)
     parser.add_argument("--disk", choices=DISKS, default="the device's own")
     parser.add_argument("--kills", type=int, required=True)
-    parser.add_argument("--seed", type=int, required=True)
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as work:
-        print(json.dumps(campaign(Path(work), options.disk, options.kills, options.seed)))
+    answer(lambda work: campaign(work, options.disk, options.kills, options.seed, options.keep))
 
 
 if __name__ == "__main__":

@@ -6,12 +6,10 @@ device writes slowly. After it: the file system is checked and mounted again, th
 """
 
 import argparse
-import json
 import os
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -25,6 +23,7 @@ from hw_sim.virtual import VirtualDevice
 from tests.benches import journal, ledger, recordings, verified
 from tests.rigs.block_cuts import on_card, read_files, start_again
 from tests.rigs.block_rig import exported, failing, in_memory, make_image, mended, mounted, slowed
+from tests.rigs.campaign import answer
 from tests.rigs.noted_disk import Moment, Notes
 from tests.rigs.story import make_clip, make_story_bench, not_activated
 
@@ -192,8 +191,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("case", choices=[*CASES, "is slow"])
     case = parser.parse_args().case
-    with tempfile.TemporaryDirectory() as work, in_memory(Path(work) / "memory") as folder:
-        print(json.dumps(slow(folder) if case == "is slow" else happened(folder, case)))
+
+    def work(work: Path) -> dict[str, object]:
+        with in_memory(work / "memory") as folder:
+            return slow(folder) if case == "is slow" else happened(folder, case)
+
+    answer(work)
 
 
 if __name__ == "__main__":
