@@ -67,7 +67,7 @@ bench: $(READY)
 
 ## make power-cuts      a power cut at every write and every sync of a scripted recording
 power-cuts: $(READY)
-	BODYCAM_CUTS=all BODYCAM_SEED=$(SEED) $(BIN)/python -m pytest tests/test_power_cuts.py
+	BODYCAM_CUTS=all BODYCAM_SEED=$(SEED) $(BIN)/python -m pytest -s tests/test_power_cuts.py
 
 ## make block-cuts      5,000 power cuts of a real ext4 under the real daemon; as root
 block-cuts: $(READY)
@@ -95,7 +95,7 @@ verify-large: $(READY)
 
 ## make export-edits    thousands of random edits of exported files; SEED=7 draws anew
 export-edits: $(READY)
-	BODYCAM_EDITS=10000 BODYCAM_SEED=$(SEED) $(BIN)/python -m pytest tests/test_exported.py -k "random_edit or each_byte"
+	BODYCAM_EDITS=10000 BODYCAM_SEED=$(SEED) $(BIN)/python -m pytest -s tests/test_exported.py -k "random_edit or each_byte"
 
 ## make policy-million  a million random inputs to the policy machine, under every profile and policies drawn
 policy-million: $(READY)

@@ -6,6 +6,7 @@ One test a class, then random byte flips over every file of a card: `BODYCAM_FLI
 import os
 import random
 import shutil
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -1033,6 +1034,7 @@ def test_every_byte_flipped_is_caught_and_named(card: str, request: pytest.Fixtu
     source: Bench = request.getfixturevalue(card)
     before = {f.place for f in all_findings(judged(source))}
     bench = copy_of(source, tmp_path / "bench")
+    statuses: Counter[str] = Counter()
     for path, at, bit in _flips(bench, FLIPS // 2, f"{SEED} {card}"):
         expected = _expected(bench, path, at)
         content = path.read_bytes()
@@ -1043,6 +1045,8 @@ def test_every_byte_flipped_is_caught_and_named(card: str, request: pytest.Fixtu
         assert verdict.exit_status in expected, said
         new = {f.place for f in all_findings(verdict)} - before
         assert any(path.name in place for place in new) or path.name in _all_said(verdict), said
+        statuses[verdict.verdict] += 1
+    print(f"card {card}, seed {SEED}: {statuses.total()} flipped bits, each told with its file: {dict(statuses)}")
 
 
 def _all_said(verdict: CardVerdict) -> str:

@@ -547,7 +547,7 @@ def test_many_inputs_under_every_profile_and_under_policies_drawn() -> None:
     pairs = {f"{kind.__name__} in {phase.value}" for kind in on.Input.__args__ for phase in Phase}
     assert pairs - set(seen) == set()
     assert all(seen[phase.value] > INPUTS // 200 for phase in Phase)
-    print(f"{given_inputs} inputs; {dict(seen.most_common())}")
+    print(f"seed {SEED}: {given_inputs} inputs; {dict(seen.most_common())}")
 
 
 def every_policy(source: random.Random) -> Iterator[Policy]:

@@ -35,5 +35,6 @@ def test_no_random_edit_is_called_intact(tmp_path: Path) -> None:
         editor.put_back()
         if n % 500 == 499:
             print(f"seed {SEED}: {n + 1} edits: {dict(verdicts)}", flush=True)
+    print(f"card, seed {SEED}: {EDITS} random edits: {dict(verdicts)}")
     assert verdicts["ALTERED"] > EDITS * 0.8
     assert verdicts["intact"] == 0
