@@ -4,7 +4,6 @@ media signatures are left. What was done, what `verify` says, and where; exit 1 
 What media signatures can't see stands there as that, with the rows beside it that catch it.
 """
 
-import operator
 import sys
 import tempfile
 from collections.abc import Callable
@@ -305,7 +304,10 @@ def main() -> int:
     print(f"a card\n\n{table(of_cards)}\nan exported file\n\n{table(of_files, FILE_HEAD)}")
     print(f"a clip, by its media signatures alone\n\n{table(of_clips, CLIP_HEAD)}", end="")
     wanted = ([expected(alteration) for alteration in CLASSES], expected_files(), expected_clips())
-    same = [sum(map(operator.eq, *rows)) for rows in zip((of_cards, of_files, of_clips), wanted, strict=True)]
+    same = [
+        sum(a == b for a, b in zip(found_rows, rows, strict=False))
+        for found_rows, rows in zip((of_cards, of_files, of_clips), wanted, strict=True)
+    ]
     print(
         f"\nas expected: {same[0]} of {len(of_cards)} of a card, {same[1]} of {len(of_files)} of an export, {same[2]} of {len(of_clips)} of a clip"
     )
