@@ -8,7 +8,7 @@ SEED ?= 1
 JOBS ?= 2
 MACHINE ?= arm64
 
-.PHONY: help demo panel panel-picture test lanes pins deb check format bench power-cuts alterations edits export-edits verify-large policy-million block-cuts kills failing-calls shift soak load slow-machine clean
+.PHONY: help demo panel panel-picture test lanes pins deb check format bench power-cuts alterations edits export-edits verify-large policy-million block-cuts kills real-kills failing-calls shift soak load slow-machine clean
 
 help:
 	@sed -n 's/^## //p' Makefile
@@ -76,6 +76,10 @@ block-cuts: $(READY)
 ## make kills           1,000 kills of the daemon at instants that a seed draws; as root
 kills: $(READY)
 	BODYCAM_KILLS=1000 BODYCAM_SEED=$(SEED) $(BIN)/python -m pytest -s -m lane tests/lanes/test_block_cuts.py -k killed
+
+## make real-kills      200 kills of the daemon in real time, with all its threads: half an hour; as root
+real-kills: $(READY)
+	BODYCAM_KILLS=200 BODYCAM_SEED=$(SEED) $(BIN)/python -m pytest -s -m lane tests/lanes/test_block_cuts.py -k sigkill
 
 ## make failing-calls   every system call on the card fails once, with EIO and with ENOSPC; as root
 failing-calls: $(READY)

@@ -303,15 +303,18 @@ def main() -> int:
         of_clips = [files.clip(done, edit) for done, edit, *_ in CLIPS] + [files.unseen(unseen) for unseen in UNSEEN]
     print(f"a card\n\n{table(of_cards)}\nan exported file\n\n{table(of_files, FILE_HEAD)}")
     print(f"a clip, by its media signatures alone\n\n{table(of_clips, CLIP_HEAD)}", end="")
-    wanted = ([expected(alteration) for alteration in CLASSES], expected_files(), expected_clips())
-    same = [
-        sum(a == b for a, b in zip(found_rows, rows, strict=False))
-        for found_rows, rows in zip((of_cards, of_files, of_clips), wanted, strict=True)
-    ]
-    print(
-        f"\nas expected: {same[0]} of {len(of_cards)} of a card, {same[1]} of {len(of_files)} of an export, {same[2]} of {len(of_clips)} of a clip"
+    cases = (
+        ("a card", of_cards, [expected(alteration) for alteration in CLASSES]),
+        ("an export", of_files, expected_files()),
+        ("a clip", of_clips, expected_clips()),
     )
-    return 0 if (of_cards, of_files, of_clips) == wanted else 1
+    for what, rows, wanted in cases:
+        print(
+            f"\n{what}: {sum(row == want for row, want in zip(rows, wanted, strict=True))} of {len(rows)} as expected",
+            end="",
+        )
+    print()
+    return 0 if all(rows == wanted for _, rows, wanted in cases) else 1
 
 
 if __name__ == "__main__":

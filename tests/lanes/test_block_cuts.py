@@ -18,6 +18,7 @@ pytestmark = pytest.mark.lane
 SEED = os.environ.get("BODYCAM_SEED", "1")
 CUTS = os.environ.get("BODYCAM_CUTS", "200")
 KILLS = os.environ.get("BODYCAM_KILLS", "20")
+REAL_KILLS = os.environ.get("BODYCAM_KILLS", "12")
 SHARE = os.environ.get("BODYCAM_SHARE", "0.06")
 KEEP = os.environ.get("BODYCAM_KEEP", "build/campaigns")
 """Where the details go of what is wrong in a campaign."""
@@ -71,6 +72,15 @@ def test_the_rig_sees_what_a_kill_takes() -> None:
     """The control: what is written reaches the kernel only when a file is closed."""
     words = ("--kills", "8", "--seed", SEED, "--disk", "written when closed")
     assert inside("tests.rigs.kills", *words, limit_s=LIMIT_S)["wrong"]["promised bytes lost"] > 0
+
+
+def test_a_sigkill_of_the_daemon_in_real_time_is_recovered() -> None:
+    words = ("--kills", REAL_KILLS, "--seed", SEED, "--keep", KEEP)
+    said = inside("tests.rigs.real_kills", *words, limit_s=LIMIT_S)
+    assert said["wrong"] == {}
+    assert said["killed recording"] > 0
+    assert said["killed stopping"] > 0
+    assert said["recordings verified"] > int(REAL_KILLS)
 
 
 def test_a_system_call_that_fails_is_told_and_the_recording_goes_on() -> None:

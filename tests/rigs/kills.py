@@ -85,7 +85,7 @@ def killed(
     with os.fdopen(reads, "rb", buffering=0) as heard:
         if not by_operation:
             lines = [heard.readline() for _ in range(odds.randint(0, PROMISES))]
-            _wait(child, odds.uniform(0, LONGEST_S))
+            wait_for(child, odds.uniform(0, LONGEST_S))
             os.kill(child, signal.SIGKILL)
         lines += heard.readlines()
     _, status = os.waitpid(child, 0)
@@ -93,16 +93,18 @@ def killed(
     return status != 0, {path: size for path, size in map(json.loads, filter(None, lines)) if path}
 
 
-def _wait(child: int, limit_s: float) -> None:
+def wait_for(child: int, limit_s: float) -> None:
+    """Until the child has ended, or so long."""
     descriptor = os.pidfd_open(child)
     select.select([descriptor], [], [], limit_s)
     os.close(descriptor)
 
 
 def check(
-    bench: Bench, clip: list[EncodedFrame], promised: dict[str, int], before: dict[str, bytes], *, record: bool
+    bench: Bench, promised: dict[str, int], before: dict[str, bytes], again: Callable[[], None], *, recorded: bool
 ) -> tuple[Wrong, int]:
-    """What is wrong on the card that held `before`, and how many recordings the reader judged after the next start."""
+    """What is wrong on the card that held `before`, and how many recordings the reader judged after the next start, `again`;
+    `recorded`: that one made a recording, and everything is opened."""
     wrong = []
     for path, size in promised.items():
         if len(before.get(path, b"")) < size:
@@ -113,23 +115,23 @@ def check(
         if any(isinstance(line.record, RecordingClosed) for line in ledger(bench, folder).lines)
     }
     try:
-        start_again(bench, clip, record=record)
+        again()
     except (BodycamError, AssertionError, OSError) as failure:
         return [*wrong, ("the daemon does not start again", f"{type(failure).__name__}: {failure}")], 0
     after = read_files(bench.card)
     wrong += [
         ("changed by the next start", path) for path in before if not after.get(path, b"").startswith(before[path])
     ]
-    verdict = verified(bench, read=record, jobs=1)
+    verdict = verified(bench, read=recorded, jobs=1)
     if verdict.exit_status not in (0, 4):
         wrong.append((f"verify says {verdict.verdict}", str(verdict.findings)[:200]))
-    judged = verdict.recordings[:-1] if record else verdict.recordings
+    judged = verdict.recordings[:-1] if recorded else verdict.recordings
     wrong += [
         ("a killed recording is called intact", r.recording)
         for r in judged
         if r.verdict == "intact" and r.recording not in closed
     ]
-    if record and verdict.recordings[-1].verdict != "intact":
+    if recorded and verdict.recordings[-1].verdict != "intact":
         wrong.append(("the next recording is not intact", verdict.recordings[-1].verdict))
     wrong += [("recorded without an activation (E1)", name) for name in not_activated(bench)]
     return wrong, len(verdict.recordings)
@@ -146,7 +148,9 @@ def campaign(work: Path, kind: str, kills: int, seed: int, keep: Path | None) ->
             with mounted(make_image(folder / "card.img"), bench.card):
                 was_killed, promised = killed(bench, clip, DISKS[kind], odds, by_operation=n % 2 == 0)
                 before = read_files(bench.card)
-                found, verified_here = check(bench, clip, promised, before, record=n % READ_EVERY == 0)
+                record = n % READ_EVERY == 0
+                again = partial(start_again, bench, clip, record=record)
+                found, verified_here = check(bench, promised, before, again, recorded=record)
                 told.found(case, found, partial(keep_kill, bench=bench, promised=promised, before=before))
             told.counts["killed" if was_killed else "ended first"] += 1
             told.counts["recordings verified"] += verified_here
