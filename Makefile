@@ -8,7 +8,7 @@ SEED ?= 1
 JOBS ?= 2
 MACHINE ?= arm64
 
-.PHONY: help demo panel panel-picture test lanes pins deb check format bench power-cuts alterations edits export-edits verify-large policy-million block-cuts kills real-kills failing-calls shift soak load slow-machine clean
+.PHONY: help demo panel panel-picture test lanes pins deb check format bench power-cuts alterations edits export-edits verify-large policy-million block-cuts kills real-kills failing-calls real-calls shift soak load slow-machine clean
 
 help:
 	@sed -n 's/^## //p' Makefile
@@ -84,6 +84,10 @@ real-kills: $(READY)
 ## make failing-calls   every system call on the card fails once, with EIO and with ENOSPC; as root
 failing-calls: $(READY)
 	BODYCAM_SHARE=1 BODYCAM_SEED=$(SEED) $(BIN)/python -m pytest -s -m lane tests/lanes/test_block_cuts.py -k system_call
+
+## make real-calls      the same in real time, with all its threads: half an hour; as root
+real-calls: $(READY)
+	BODYCAM_CALLS=1000 BODYCAM_SEED=$(SEED) $(BIN)/python -m pytest -s -m lane tests/lanes/test_block_cuts.py -k call_that_fails_in_real
 
 ## make alterations     every class of alteration, done once to a card, an export and a clip: what verify says, and where
 alterations: $(READY)

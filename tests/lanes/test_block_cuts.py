@@ -19,6 +19,7 @@ SEED = os.environ.get("BODYCAM_SEED", "1")
 CUTS = os.environ.get("BODYCAM_CUTS", "200")
 KILLS = os.environ.get("BODYCAM_KILLS", "20")
 REAL_KILLS = os.environ.get("BODYCAM_KILLS", "12")
+REAL_CALLS = os.environ.get("BODYCAM_CALLS", "8")
 SHARE = os.environ.get("BODYCAM_SHARE", "0.06")
 KEEP = os.environ.get("BODYCAM_KEEP", "build/campaigns")
 """Where the details go of what is wrong in a campaign."""
@@ -87,6 +88,14 @@ def test_a_system_call_that_fails_is_told_and_the_recording_goes_on() -> None:
     said = inside("tests.rigs.failing_calls", "--share", SHARE, "--seed", SEED, "--keep", KEEP, limit_s=LIMIT_S)
     assert said["wrong"] == {}
     assert sum(said["failed"].values()) == said["told"] + said["started again"] > 20
+
+
+def test_a_call_that_fails_in_real_time_is_told_and_the_daemon_goes_on() -> None:
+    words = ("--calls", REAL_CALLS, "--seed", SEED, "--keep", KEEP)
+    said = inside("tests.rigs.real_calls", *words, limit_s=LIMIT_S)
+    assert said["wrong"] == {}
+    assert said["told"] > 0
+    assert said["recordings verified"] >= said["told"] + said.get("started again", 0)
 
 
 def sick(case: str) -> dict[str, Any]:

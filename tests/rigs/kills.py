@@ -27,6 +27,7 @@ from tests.rigs.block_rig import in_memory, make_image, mounted
 from tests.rigs.campaign import Campaign, Wrong, answer, options_of
 from tests.rigs.careless_disks import DISKS
 from tests.rigs.noted_disk import Moment, Notes
+from tests.rigs.real_daemon import DaemonEnded
 from tests.rigs.story import make_clip, make_story_bench, not_activated, tell
 
 READ_EVERY = 10
@@ -116,7 +117,7 @@ def check(
     }
     try:
         again()
-    except (BodycamError, AssertionError, OSError) as failure:
+    except (BodycamError, DaemonEnded, AssertionError, OSError) as failure:
         return [*wrong, ("the daemon does not start again", f"{type(failure).__name__}: {failure}")], 0
     after = read_files(bench.card)
     wrong += [

@@ -15,12 +15,17 @@ READY_S = 60
 POLL_S = 0.02
 
 
-class RealDaemon:
-    """`bodycam-sim daemon` on a bench, as a child of `before` (a tracer's words), or of none."""
+class DaemonEnded(Exception):
+    """It ended by itself."""
 
-    def __init__(self, bench: Bench, *before: str) -> None:
+
+class RealDaemon:
+    """`bodycam-sim daemon` on a bench. `before`: the words of a tracer, which is the process's own child; `module`: in the place of
+    `hw_sim.cli`."""
+
+    def __init__(self, bench: Bench, *before: str, module: str = "hw_sim.cli") -> None:
         self._bench = bench
-        words = ["-m", "hw_sim.cli", "daemon", "--config", str(bench.config), "--scene", "flat", "--real-disk"]
+        words = ["-m", module, "daemon", "--config", str(bench.config), "--scene", "flat", "--real-disk"]
         self._log = (bench.root / "daemon.log").open("ab")
         self.process = subprocess.Popen(
             [*before, sys.executable, *words], stdin=subprocess.PIPE, stdout=self._log, stderr=self._log, text=True
@@ -35,7 +40,8 @@ class RealDaemon:
     def until(self, what: str, done: Callable[[], bool]) -> None:
         until = time.monotonic() + READY_S
         while not done():
-            assert self.process.poll() is None, f"the daemon ended with {self.process.returncode} before {what}"
+            if self.process.poll() is not None:
+                raise DaemonEnded(f"the daemon ended with {self.process.returncode} before: {what}")
             assert time.monotonic() < until, f"not within {READY_S} s: {what}"
             time.sleep(POLL_S)
 
@@ -70,9 +76,9 @@ class RealDaemon:
 
 
 @contextmanager
-def running(bench: Bench, *before: str) -> Iterator[RealDaemon]:
+def running(bench: Bench, *before: str, module: str = "hw_sim.cli") -> Iterator[RealDaemon]:
     bench.status_file.unlink(missing_ok=True)
-    daemon = RealDaemon(bench, *before)
+    daemon = RealDaemon(bench, *before, module=module)
     try:
         yield daemon
     finally:
