@@ -132,3 +132,12 @@ def test_a_slow_card_costs_nothing_while_the_ring_holds() -> None:
     assert said["ended"] == 0
     assert said["verdicts"] == ["intact"]
     assert "full" not in said["gaps"]
+
+
+def test_a_card_that_stalls_costs_nothing_while_the_ring_holds_and_is_told() -> None:
+    said = sick("stalls")
+    assert said["held_us"] >= 8_000_000, "it stalled: five seconds waited in the ring"
+    assert said["ended"] == 0
+    assert said["verdicts"] == ["intact"]
+    assert "full" not in said["gaps"]
+    assert "card" in said["faults journaled"]

@@ -7,6 +7,7 @@ them ends, its mounts, its processes and its loop devices are gone (docs/design/
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -156,6 +157,17 @@ def exported(image: Path, nodes: list[Node]) -> Iterator[Path]:
             process.kill()
             process.wait()
         ready.unlink(missing_ok=True)
+
+
+@contextmanager
+def stopped(image: Path) -> Iterator[None]:
+    """Meanwhile the device of this image, which is `exported`, takes no request: none ends, none fails."""
+    device = int(image.with_suffix(".ready").read_text("ascii"))
+    os.kill(device, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(device, signal.SIGCONT)
 
 
 def logged(log: Path) -> list[Node]:

@@ -58,6 +58,11 @@ class RealDaemon:
         except UsageError:
             return None
 
+    def held_us(self) -> int:
+        """How much the ring holds, as it says."""
+        status = self.status()
+        return 0 if status is None else status.held_us
+
     def last_ledger_lines(self) -> int:
         """How many lines the ledger of the last recording has; 0 where there is none."""
         ledgers = sorted(self._bench.card.glob(f"{layout.EVIDENCE}/*/{layout.LEDGER}"))

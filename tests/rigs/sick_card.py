@@ -7,10 +7,6 @@ device writes slowly. After it: the file system is checked and mounted again, th
 
 import argparse
 import os
-import signal
-import subprocess
-import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -22,14 +18,17 @@ from hw_sim.agency import Bench
 from hw_sim.virtual import VirtualDevice
 from tests.benches import journal, ledger, recordings, verified
 from tests.rigs.block_cuts import on_card, read_files, start_again
-from tests.rigs.block_rig import exported, failing, in_memory, make_image, mended, mounted, slowed
+from tests.rigs.block_rig import exported, failing, in_memory, make_image, mended, mounted, slowed, stopped
 from tests.rigs.campaign import answer
 from tests.rigs.noted_disk import Moment, Notes
+from tests.rigs.real_daemon import running
 from tests.rigs.story import make_clip, make_story_bench, not_activated
 
 FILLER = "of-somebody-else"
 SLOW_BYTES_PER_S = 400_000
-LIMIT_S = 60
+SLOW = {"is slow": False, "stalls": True}
+STALLED_US = 8_000_000
+"""So much is in the ring when the card goes on: three seconds from before the press, and five that wait."""
 
 
 def fill(card: Path) -> None:
@@ -144,57 +143,37 @@ def judged(bench: Bench) -> dict[str, object]:
     }
 
 
-def slow(work: Path) -> dict[str, object]:
-    """The daemon in real time, as `bodycam-sim daemon` runs it, on a device that writes slowly."""
+def slow(work: Path, *, stalls: bool) -> dict[str, object]:
+    """The daemon in real time on a device that writes slowly; or that, while a recording is live, takes nothing at all until the ring
+    holds seconds that wait, and then goes on."""
     bench = make_story_bench(work / "bench")
     bench.card.mkdir(exist_ok=True)
     image = make_image(work / "card.img")
-    status = bench.root / "device" / "status.json"
-    command = [
-        sys.executable,
-        "-m",
-        "hw_sim.cli",
-        "daemon",
-        "--config",
-        str(bench.config),
-        "--scene",
-        "flat",
-        "--real-disk",
-    ]
-    with (
-        exported(image, slowed(SLOW_BYTES_PER_S)) as device_file,
-        mounted(device_file, bench.card),
-        subprocess.Popen(command, stdin=subprocess.PIPE, text=True) as daemon,
-    ):
-        assert daemon.stdin is not None
-        _until(lambda: status.exists() and read_status(status).state == "idle", daemon)
-        _until(lambda: read_status(status).held_us > 2_000_000, daemon)
-        daemon.stdin.write("double record\n")
-        daemon.stdin.flush()
-        _until(lambda: len(list(bench.card.glob("evidence/*/00000[5-9].m4s.age"))) > 1, daemon)
-        daemon.send_signal(signal.SIGTERM)
-        ended = daemon.wait(LIMIT_S)
+    held_us = 0
+    nodes = [{"driver": "raw", "node-name": "top", "file": "image"}] if stalls else slowed(SLOW_BYTES_PER_S)
+    with exported(image, nodes) as device_file, mounted(device_file, bench.card), running(bench) as daemon:
+        daemon.until_ready(2_000_000)
+        daemon.line("double record")
+        if stalls:
+            daemon.until("it records", lambda: daemon.last_ledger_lines() >= 2)
+            with stopped(image):
+                daemon.until("the ring holds what waits", lambda: daemon.held_us() >= STALLED_US)
+                held_us = daemon.held_us()
+        daemon.until("it has recorded", lambda: len(list(bench.card.glob("evidence/*/00000[5-9].m4s.age"))) > 1)
+        ended = daemon.end()
     mended(image)
     with mounted(image, bench.card):
-        return {"ended": ended, **judged(bench)}
-
-
-def _until(done: Callable[[], bool], daemon: "subprocess.Popen[str]") -> None:
-    until = time.monotonic() + LIMIT_S
-    while not done():
-        assert daemon.poll() is None, "the daemon has ended"
-        assert time.monotonic() < until, f"not within {LIMIT_S} s"
-        time.sleep(0.05)
+        return {"ended": ended, "held_us": held_us, **judged(bench)}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("case", choices=[*CASES, "is slow"])
+    parser.add_argument("case", choices=[*CASES, *SLOW])
     case = parser.parse_args().case
 
     def work(work: Path) -> dict[str, object]:
         with in_memory(work / "memory") as folder:
-            return slow(folder) if case == "is slow" else happened(folder, case)
+            return slow(folder, stalls=SLOW[case]) if case in SLOW else happened(folder, case)
 
     answer(work)
 
