@@ -6,6 +6,9 @@ CI takes a sample; `make block-cuts`, `make kills` and `make failing-calls` take
 
 import os
 import shutil
+import subprocess
+import tempfile
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -141,3 +144,13 @@ def test_a_card_that_stalls_costs_nothing_while_the_ring_holds_and_is_told() -> 
     assert said["verdicts"] == ["intact"]
     assert "full" not in said["gaps"]
     assert "card" in said["faults journaled"]
+
+
+def test_a_rig_that_is_ended_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    with pytest.raises(AssertionError, match="ended with -9"):
+        inside("tests.rigs.block_cuts", "--cuts", "5000", "--seed", SEED, limit_s=6)
+    for command in (["ps", "-ww", "-eo", "args"], ["losetup", "--list", "--output", "BACK-FILE"]):
+        assert str(tmp_path) not in subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert str(tmp_path) not in Path("/proc/self/mounts").read_text("utf-8")
+    assert list(tmp_path.iterdir()) == []
