@@ -24,18 +24,29 @@ BOUNCES = 3
 BOUNCE_US = 1500
 """Contacts close and open a few times within some ms before they rest."""
 BUTTONS = ("record", "function")
+FINGER_MS = 60
+"""No finger turns round faster, and no debounce is longer: what comes faster was held up on its way and came in one heap."""
 BETWEEN_POSITIONS_MS = 10
 """A rotary switch opens one line so long before it closes the next."""
 
 
 class WiredPin(TwinPin):
-    """A mock pin that what is wired to it drives: against that, a pull-up or pull-down does nothing."""
+    """A mock pin that what is wired to it drives: against that, a pull-up or pull-down does nothing. A change is stamped
+    with when the contact moved, as a kernel does: a busy machine delays it but does not move it."""
 
     driven: bool | None = None
+    _late_s = 0.0
 
-    def drive(self, high: bool) -> None:
+    def drive(self, high: bool, late_us: int = 0) -> None:
         self.driven = high
+        self._late_s = late_us / 1e6
         (self.drive_high if high else self.drive_low)()
+
+    def _change_state(self, value: bool) -> bool:
+        changed = bool(super()._change_state(value))
+        if changed:
+            self._last_change -= self._late_s
+        return changed
 
     def _set_pull(self, value: str) -> None:
         super()._set_pull(value)
@@ -79,6 +90,8 @@ class Thumb:
         self.contacts = ContactFaults()
         self._due: list[tuple[int, int, str, bool]] = []
         self._order = 0
+        self._driven_us = 0
+        self._turned_us: dict[str, int] = {}
         self._wires = wires(wiring)
         self._pins = {name: factory.pin(wire.pin, pin_class=WiredPin) for name, wire in self._wires.items()}
         self._positions = {} if positions is None else positions
@@ -111,9 +124,13 @@ class Thumb:
         return self.press(button, at_us, length_ms)
 
     def switch(self, name: str, on: bool, at_us: int | None = None) -> int:
-        """Turn a switch, `sleep` or `dock`, on or off; one that is there already does not move."""
+        """Turn a switch, `sleep` or `dock`, on or off; one that is there already does not move. A button goes down or
+        comes up no sooner than a finger can."""
         at_us = self._clock.now_us() if at_us is None else at_us
         if self._positions.get(name, False) != on:
+            if name in BUTTONS:
+                at_us = max(at_us, self._turned_us.get(name, 0))
+                self._turned_us[name] = at_us + FINGER_MS * 1000
             self._contact(name, at_us, on=on)
             self._positions[name] = on
             self._wake.ring()
@@ -159,12 +176,13 @@ class Thumb:
     def run_once(self, now_us: int) -> int:
         while self._due and self._due[0][0] <= now_us:
             with self._lock:
-                _, _, name, on = heapq.heappop(self._due)
-            self._drive(name, on)
+                due_us, _, name, on = heapq.heappop(self._due)
+            self._driven_us = max(self._driven_us, due_us)
+            self._drive(name, on, self._clock.now_us() - self._driven_us)
         return self._due[0][0] if self._due else NEVER_US
 
-    def _drive(self, name: str, on: bool) -> None:
-        self._pins[name].drive(on != self._wires[name].active_low)
+    def _drive(self, name: str, on: bool, late_us: int = 0) -> None:
+        self._pins[name].drive(on != self._wires[name].active_low, late_us)
 
     def _contact(self, name: str, at_us: int, *, on: bool) -> None:
         if name in BUTTONS:

@@ -844,6 +844,33 @@ def test_a_stuck_and_a_chattering_contact() -> None:
     assert len([each for each in said if each[1] == "record"]) == MOST
 
 
+def test_a_contact_that_a_busy_machine_drives_late_is_stamped_when_it_moved(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gpiozero.pins.mock.monotonic", lambda: 1000.0)
+    clock, factory = VirtualClock("test-boot", START_US), MockFactory(pin_class=MockPWMPin)
+    thumb = Thumb(factory, WIRING, clock, Wake())
+    stamped: list[tuple[float, int]] = []
+
+    def hear(ticks: float, state: int) -> None:
+        stamped.append((ticks, state))
+
+    pin = factory.pin(WIRES["record"].pin)
+    pin.pull, pin.when_changed = "up", hear
+    thumb.contacts.bounce_us = 201
+    thumb.press("record", length_ms=120)
+    clock.move_to(us(500))
+    assert thumb.run_once(clock.now_us()) == NEVER_US
+    assert [(round(ticks, 2), level) for ticks, level in (stamped[0], stamped[-1])] == [(999.5, 0), (999.62, 1)]
+
+
+def test_presses_that_come_in_one_heap_are_as_far_apart_as_a_finger_s() -> None:
+    played = Played()
+    for pressed in (True, False, True, False):
+        played.thumb.switch("record", pressed)
+    assert [(round(at), pressed) for at, name, pressed in played.run(1000) if name == "record"] == [
+        (0, True), (60, False), (120, True), (180, False),
+    ]  # fmt: skip
+
+
 def test_lines_of_text_play_on_the_board() -> None:
     clock = VirtualClock("test-boot", START_US)
     hardware = TwinHardware(clock, wiring=WIRING)
