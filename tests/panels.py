@@ -1,6 +1,7 @@
 """A panel for tests: `bodycam-sim panel` as a process, on a bench with small pictures; and a WebSocket of its own to it."""
 
 import http.client
+import json
 import os
 import socket
 import subprocess
@@ -18,10 +19,14 @@ from wsproto.events import (
     TextMessage,
 )
 
+from device.clock import BootClock, pause
+from device.evidence import layout
 from hw_sim.agency import Bench
 from tests.benches import make_bench
 
 LIMIT_S = 60
+LOOKS_AT_REST = 50
+"""Five a second: about ten seconds for what a test left to come to rest by itself."""
 SMALL = {"width": 160, "height": 90, "rate_hz": 10, "bitrate_bps": 100_000}
 
 
@@ -49,6 +54,34 @@ class Panel:
     @property
     def cookie(self) -> str:
         return f"bodycam-panel-{self.port}={self.token}"
+
+    def recordings(self) -> list[str]:
+        """Those on the card, by name, oldest first."""
+        folder = self.bench.card / layout.EVIDENCE
+        return sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
+
+    def come_to_rest(self) -> None:
+        """Idle, with nothing pressed or broken, whatever a test left behind: if need be, by pulling the battery."""
+        looking = Socket(self)
+        try:
+            for _ in range(LOOKS_AT_REST):
+                now = json.loads(looking.until('"kind":"now"'))
+                if (now["state"], now["switches"], now["troubles"]) == ("idle", [], {}):
+                    return
+            looking.say('{"do":"cut-power"}')
+            looking.end()
+        finally:
+            looking.close()
+        until_us = BootClock().now_us() + LIMIT_S * 1_000_000
+        while BootClock().now_us() < until_us and not self._is_listening():
+            pause(BootClock(), 200_000)
+
+    def _is_listening(self) -> bool:
+        try:
+            socket.create_connection(("127.0.0.1", self.port), timeout=LIMIT_S).close()
+        except OSError:
+            return False
+        return True
 
     def get(self, path: str, **headers: str) -> tuple[int, http.client.HTTPMessage, bytes]:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=LIMIT_S)
@@ -88,7 +121,7 @@ class Socket:
         """The next that comes: a whole message, or the end."""
         while not self._events:
             data = self._socket.recv(65536)
-            self._ws.receive_data(data or None)
+            self._ws.receive_data(data or None)  # none: it was cut off
             self._events += self._ws.events()
         return self._events.pop(0)
 

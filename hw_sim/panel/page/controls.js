@@ -59,8 +59,8 @@ export class Controls {
   }
 
   #say(line) {
-    this.said({ line: "", said: `said: ${line}` });
-    this.#ask({ do: "say", line });
+    const heard = this.#ask({ do: "say", line });
+    this.said({ line: "", said: heard ? `said: ${line}` : `${line}: not connected, so nobody heard it` });
   }
 
   #words() {

@@ -50,18 +50,17 @@ export class Buttons {
       const button = KEYS[event.key.toLowerCase()];
       if (button) this.#letGo(button, button);
     });
-    addEventListener("blur", () => this.release());
+    addEventListener("blur", () => this.release((by) => typeof by === "string")); // a pointer's end comes all the same
   }
 
-  release() {
-    for (const [button, by] of [...this.#down]) this.#letGo(button, by);
+  release(which = () => true) {
+    for (const [button, by] of [...this.#down]) if (which(by)) this.#letGo(button, by);
   }
 
   #press(button, by) {
-    if (this.#down.has(button)) return;
+    if (this.#down.has(button) || !this.#ask({ do: "press", button, down: true })) return;
     this.#down.set(button, by);
     $(`button-${button}`).classList.add("down");
-    this.#ask({ do: "press", button, down: true });
   }
 
   #letGo(button, by) {

@@ -11,7 +11,11 @@ import { Recordings } from "./recordings.js";
 const AGAIN_MS = 500;
 
 let socket = null;
-const ask = (what) => socket?.readyState === WebSocket.OPEN && socket.send(JSON.stringify(what));
+function ask(what) {
+  const heard = socket?.readyState === WebSocket.OPEN;
+  if (heard) socket.send(JSON.stringify(what));
+  return heard;
+}
 
 const buttons = new Buttons(ask);
 const felt = new Felt();
