@@ -143,6 +143,15 @@ def _in(*states: str) -> Callable[[Status], bool]:
     return lambda status: status.state in states
 
 
+def _stop_it(stage: Stage) -> None:
+    stage.play("hold record 3200")
+    stage.until("hold: stop asked", _in("stop-asked"), START_LIMIT_S, 3.2)
+    stage.during("let go", 0.5)
+    stage.play("press record")
+    stage.until("one press: confirmed", _in("post-event"), START_LIMIT_S, 0.6)
+    stage.until("post-event", _in("idle"), START_LIMIT_S, POST_EVENT_S)
+
+
 def _first_boot(stage: Stage) -> None:
     try:
         full_us = PRE_EVENT_S * 1_000_000
@@ -152,12 +161,7 @@ def _first_boot(stage: Stage) -> None:
         stage.during("recording", 4)
         stage.play("press function")
         stage.during("a marker", 2)
-        stage.play("hold record 3200")
-        stage.until("hold: stop asked", _in("stop-asked"), START_LIMIT_S, 3.2)
-        stage.during("let go", 0.5)
-        stage.play("press record")
-        stage.until("one press: confirmed", _in("post-event"), START_LIMIT_S, 0.6)
-        stage.until("post-event", _in("idle"), START_LIMIT_S, POST_EVENT_S)
+        _stop_it(stage)
         stage.during("idle", 2)
         stage.play("double record")
         stage.until("double press: a second recording", lambda s: s.recording != "", START_LIMIT_S, 1)
@@ -173,12 +177,7 @@ def _second_boot(stage: Stage) -> None:
         stage.play("double record")
         stage.until("double press: a third recording", lambda s: s.recording != "", START_LIMIT_S, 1)
         stage.during("recording", 3)
-        stage.play("hold record 3200")
-        stage.until("hold: stop asked", _in("stop-asked"), START_LIMIT_S, 3.2)
-        stage.during("let go", 0.5)
-        stage.play("press record")
-        stage.until("one press: confirmed", _in("post-event"), START_LIMIT_S, 0.6)
-        stage.until("post-event", _in("idle"), START_LIMIT_S, POST_EVENT_S)
+        _stop_it(stage)
         stage.during("idle", 1)
         stage.stop()
     finally:

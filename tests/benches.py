@@ -20,10 +20,24 @@ from device.evidence.recovery import read_ledger
 from device.evidence.verdicts import CardVerdict, Finding
 from device.evidence.verify import Opener, Progressing, verify
 from hw_sim.agency import Agency, Bench, lay_out_bench
+from hw_sim.disk import PowerCut
 
 DEVICE = "BC-000001"
 CAMERA = {"width": 160, "height": 90, "rate_hz": 30, "bitrate_bps": 150_000}
 FIRST_PROFILE = Path(__file__).resolve().parents[1] / "device" / "policy" / "profiles" / "first.toml"
+
+
+class Cutter:
+    """Counts the operations of a disk, and cuts the power before the n-th."""
+
+    def __init__(self, at: int | None) -> None:
+        self.at = at
+        self.count = 0
+
+    def __call__(self, operation: str, path: str) -> None:
+        self.count += 1
+        if self.count == self.at:
+            raise PowerCut(f"{operation} {path}")
 
 
 def policy_document(

@@ -30,6 +30,18 @@ R5 = [
     "officer-discretion",
 ]
 """The activation categories that every profile has (R5)."""
+R7 = [
+    "civilian-request",
+    "medical-aid-seeker",
+    "strategy-planning",
+    "prosecutor-authorised",
+    "school-or-youth-facility",
+    "patient-care",
+    "worship",
+    "courtroom",
+    "breath-test",
+]
+"""New Jersey's reasons for a stop."""
 KeyPath = tuple[str | int, ...]
 Content = dict[str, Any]
 

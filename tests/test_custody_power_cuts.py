@@ -15,7 +15,7 @@ from device.evidence.receipts import Receipt, read_receipt
 from device.evidence.records import Anchor, Receipted, Released
 from hw_sim.agency import Bench
 from hw_sim.disk import Operation, PowerCut
-from tests.benches import segments_of, shown, verified
+from tests.benches import Cutter, segments_of, shown, verified
 from tests.docks import Dock, Template
 from tests.stores import hand_in
 
@@ -30,19 +30,6 @@ REFUSABLE: tuple[Operation, ...] = ("append", "sync_file", "sync_folder", "creat
 @pytest.fixture(scope="module")
 def template(tmp_path_factory: pytest.TempPathFactory) -> Template:
     return Template(tmp_path_factory.mktemp("custody") / "bench")
-
-
-class Cutter:
-    """Counts the operations of a disk, and cuts the power before the n-th."""
-
-    def __init__(self, at: int | None) -> None:
-        self.at = at
-        self.count = 0
-
-    def __call__(self, operation: str, path: str) -> None:
-        self.count += 1
-        if self.count == self.at:
-            raise PowerCut(f"{operation} {path}")
 
 
 def custody(dock: Dock, cutter: Cutter) -> bool:

@@ -34,8 +34,18 @@ from hw_sim.encoders import EncodedFrame, encode_clip
 from hw_sim.hardware import TwinHardware
 from hw_sim.scenes import FlatScene
 from hw_sim.virtual import VirtualDevice
-from tests.benches import CAMERA, journal, ledger, make_bench, policy_document, recordings, shown, unsealed, verified
-from tests.test_power_cuts import Cutter
+from tests.benches import (
+    CAMERA,
+    Cutter,
+    journal,
+    ledger,
+    make_bench,
+    policy_document,
+    recordings,
+    shown,
+    unsealed,
+    verified,
+)
 
 SEED = int(os.environ.get("BODYCAM_SEED", "1"))
 AGENCY = Agency("Agency")

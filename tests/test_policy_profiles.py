@@ -9,19 +9,8 @@ from device.policy import inputs as on
 from device.policy.machine import step
 from device.policy.model import Policy, parse_policy
 from device.policy.state import State, initial_state
-from tests.documents import FOLDER, NAMES, R5, policy, text
+from tests.documents import FOLDER, NAMES, R5, R7, policy, text
 
-R7 = [
-    "civilian-request",
-    "medical-aid-seeker",
-    "strategy-planning",
-    "prosecutor-authorised",
-    "school-or-youth-facility",
-    "patient-care",
-    "worship",
-    "courtroom",
-    "breath-test",
-]
 ENABLED = [name for name in NAMES if name != "disabled"]
 FORBIDDEN = {"face-recognition", "biometric-identification", "night-vision", "infrared-illumination"}
 

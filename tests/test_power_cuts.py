@@ -19,24 +19,11 @@ from hw_sim.agency import Bench
 from hw_sim.disk import PowerCut, TwinDisk
 from hw_sim.encoders import EncodedFrame
 from hw_sim.virtual import VirtualDevice
-from tests.benches import recordings, shown, verified
+from tests.benches import Cutter, recordings, shown, verified
 from tests.rigs.story import LOST_US, last_durable_us, make_clip, make_device, make_story_bench, not_activated, tell
 
 SAMPLE = 40
 SEED = int(os.environ.get("BODYCAM_SEED", "1"))
-
-
-class Cutter:
-    """Counts the operations of a disk, and cuts the power before the n-th."""
-
-    def __init__(self, at: int | None) -> None:
-        self.at = at
-        self.count = 0
-
-    def __call__(self, operation: str, path: str) -> None:
-        self.count += 1
-        if self.count == self.at:
-            raise PowerCut(f"{operation} {path}")
 
 
 class Scripted:

@@ -12,10 +12,9 @@ from device.evidence.identity import load_anchors
 from hw_sim.agency import Agency, Bench
 from hw_sim.disk import PowerCut, TwinDisk
 from hw_sim.virtual import VirtualDevice
-from tests.benches import make_bench, shown
+from tests.benches import Cutter, make_bench, shown
 from tests.cards import copy_of, judged
 from tests.rotations import rotate
-from tests.test_power_cuts import Cutter
 
 
 @pytest.fixture(scope="module")
