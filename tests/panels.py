@@ -1,5 +1,6 @@
 """A panel for tests: `bodycam-sim panel` as a process, on a bench with small pictures; and a WebSocket of its own to it."""
 
+import contextlib
 import http.client
 import json
 import os
@@ -37,7 +38,8 @@ class Panel:
         self.bench = Bench(root / "bench")
         if not new:
             make_bench(self.bench.root, pre_event_s=2, post_event_s=1, camera=SMALL)
-        self._log = (root / "log").open("wb")
+        self.log = root / "log"
+        self._log = self.log.open("wb")
         self.process = subprocess.Popen(
             [sys.executable, "-m", "hw_sim.cli", "panel", "--out", str(self.bench.root), "--no-browser"],
             stdin=subprocess.DEVNULL,
@@ -82,6 +84,17 @@ class Panel:
         except OSError:
             return False
         return True
+
+    def raw(self, data: bytes) -> bytes:
+        """Its answer to these bytes, whatever they are, when nothing follows them."""
+        with socket.create_connection(("127.0.0.1", self.port), timeout=LIMIT_S) as to:
+            to.sendall(data)
+            to.shutdown(socket.SHUT_WR)
+            answer = b""
+            with contextlib.suppress(ConnectionResetError):
+                while part := to.recv(65536):
+                    answer += part
+            return answer
 
     def get(self, path: str, **headers: str) -> tuple[int, http.client.HTTPMessage, bytes]:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=LIMIT_S)

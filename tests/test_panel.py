@@ -1,5 +1,6 @@
 """The panel from outside its page: who gets in, what may be asked of it, and that what it shows is what is recorded."""
 
+import asyncio
 import json
 import random
 import re
@@ -17,10 +18,12 @@ from device.policy import inputs as on
 from device.policy import machine
 from device.policy.model import Policy, parse_policy
 from device.policy.state import Phase, State, initial_state
+from hw_sim.agency import Bench
 from hw_sim.bench_socket import BenchSocket
 from hw_sim.faults import FAULTS
-from hw_sim.panel import messages
+from hw_sim.panel import messages, run
 from hw_sim.panel.card import JournalReader, RecordingsReader
+from hw_sim.panel.proofs import Exported, Judged, Proofs
 from hw_sim.panel.run import Asked, run_panel
 from hw_sim.virtual import VirtualDevice
 from tests.benches import ledger, make_bench, shown, verified
@@ -76,6 +79,9 @@ def test_every_answer_forbids_what_is_from_elsewhere(panel: Panel) -> None:
         headers = panel.get(path, Cookie=panel.cookie)[1]
         assert headers["content-security-policy"].startswith("default-src 'self'; frame-ancestors 'none'")
         assert headers["x-content-type-options"] == "nosniff"
+        assert headers["x-frame-options"] == "DENY"
+        assert headers["cross-origin-opener-policy"] == "same-origin"
+        assert headers["cross-origin-resource-policy"] == "same-origin"
         assert headers["referrer-policy"] == "no-referrer"
         assert headers["cache-control"] == "no-store"
 
@@ -216,6 +222,38 @@ def test_what_can_be_broken_is_the_twin_s_own_table(panel: Panel) -> None:
     assert [(f["part"], f["word"], f["does"]) for f in hello["faults"]] == [(f.part, f.word, f.does) for f in FAULTS]
 
 
+@pytest.mark.parametrize(
+    ("asked", "answered"),
+    [
+        (b"nonsense\r\n\r\n", b"HTTP/1.1 400 "),
+        (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(40) + b"\r\n\r\n", b"HTTP/1.1 400 "),
+        (b"GET / HTTP/9.9\r\nHost: {host}\r\n\r\n", b"HTTP/1.1 403 "),
+        (b"GET / HTTP/1.1\r\nHost: {host}\r\nHost: evil.example\r\n\r\n", b"HTTP/1.1 400 "),
+        (b"GET / HTTP/1.1\r\nHost: {host}\r\nX: " + bytes(100_000), b"HTTP/1.1 400 "),
+        (b"POST / HTTP/1.1\r\nHost: {host}\r\nContent-Length: -1\r\n\r\n", b"HTTP/1.1 400 "),
+        (b"POST / HTTP/1.1\r\nHost: {host}\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", b"HTTP/1.1 4"),
+        (b"GET /\xff?token=\xff HTTP/1.1\r\nHost: {host}\r\n\r\n", b"HTTP/1.1 400 "),
+        (b"GET / HTTP/1.1\r\nHost: {host}\r\nCookie: \xff=\xfe; {cookie}x\r\n\r\n", b"HTTP/1.1 403 "),
+        (b"GET / HTTP/1.1\r\nHost: {host}\r\nCookie: {cookie}\r\nUpgrade: h2c\r\nConnection: Upgrade\r\n\r\n", b"HTTP/1.1 200 "),
+        (b"GET /live HTTP/1.1\r\nHost: {host}\r\n{upgrade}\r\n", b"HTTP/1.1 400 "),
+        (b"GET /live HTTP/1.1\r\nHost: {host}\r\n{upgrade}Sec-WebSocket-Version: 99\r\n\r\n", b"HTTP/1.1 4"),
+        (b"GET /live HTTP/1.1\r\n{live}\r\n" + 200 * b"\xff", b"HTTP/1.1 101 "),
+        (b"GET /live HTTP/1.1\r\n{live}\r\n\x81\x84\0\0\0\0\xff\xff\xff\xff", b"HTTP/1.1 101 "),
+    ],
+)  # fmt: skip
+def test_what_is_no_request_is_answered_and_prints_nothing(panel: Panel, asked: bytes, answered: bytes) -> None:
+    upgrade = b"Upgrade: websocket\r\nConnection: Upgrade\r\n"
+    live = b"Host: {host}\r\nOrigin: http://{host}\r\nCookie: {cookie}\r\n{upgrade}Sec-WebSocket-Version: 13\r\n"
+    live += b"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n"
+    words = ((b"live", live), (b"upgrade", upgrade), (b"host", panel.host.encode()), (b"cookie", panel.cookie.encode()))
+    for name, value in words:
+        asked = asked.replace(b"{" + name + b"}", value)
+    printed = panel.log.read_bytes()
+    assert panel.raw(asked)[: len(answered)] == answered
+    assert panel.get("/", Cookie=panel.cookie)[0] == 200
+    assert panel.log.read_bytes() == printed
+
+
 # -- the page's own files -------------------------------------------------------------------------------------------
 
 
@@ -322,6 +360,46 @@ def test_a_signal_closes_what_is_open_and_ends_it(tmp_path: Path) -> None:
         assert sorted(path.name for path in panel.bench.root.iterdir()) == ["agency", "card", "device"]
     finally:
         panel.close()
+
+
+def test_a_command_that_does_not_end_or_begin_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    bench, name = make_bench(tmp_path / "bench"), "000001-0123456789abcdef"
+
+    async def asked() -> tuple[Judged, Exported]:
+        proofs = Proofs(bench)
+        proofs.want_verdict(name, 1)
+        proofs.want_export(name)
+        assert (proofs.judged[name].busy, proofs.exported[name].state) == (True, "busy")
+        await asyncio.gather(*(asyncio.all_tasks() - {asyncio.current_task()}))
+        return proofs.judged[name], proofs.exported[name]
+
+    monkeypatch.setattr("hw_sim.panel.proofs.LIMIT_S", 0.01)
+    judged, exported = asyncio.run(asked())
+    assert (judged.busy, judged.verdict, judged.exit_status) == (False, "no verdict", None)
+    ended = "did not end within 0.01 s and was ended; ask once more"
+    assert [finding.what for finding in judged.findings] == [f"bodycam verify {ended}"]
+    assert (exported.state, exported.said) == ("failed", f"bodycam export {ended}")
+    (bench.root / "export").rmdir()
+    (bench.root / "export").touch()
+    monkeypatch.setattr("sys.executable", str(tmp_path / "gone"))
+    judged, exported = asyncio.run(asked())
+    assert [finding.what for finding in judged.findings] == [
+        f"bodycam verify could not be begun: {tmp_path}/gone: No such file or directory"
+    ]
+    assert exported.said == f"bodycam export could not be begun: {bench.root}/export: File exists"
+
+
+def test_the_browser_gets_the_address_from_a_file_that_nobody_else_reads(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    opened: list[str] = []
+    monkeypatch.setattr("webbrowser.open", opened.append)
+    told = run._say
+    told(Bench(tmp_path), "http://127.0.0.1:1/?token=secret", browser=True)
+    assert opened == [(tmp_path / "panel.html").as_uri()]
+    assert (tmp_path / "panel.html").stat().st_mode & 0o777 == 0o600
+    assert "url=http://127.0.0.1:1/?token=secret" in (tmp_path / "panel.html").read_text("utf-8")
+    assert capsys.readouterr().out.startswith("the panel: http://127.0.0.1:1/?token=secret\n")
 
 
 # -- what is shown of the card --------------------------------------------------------------------------------------

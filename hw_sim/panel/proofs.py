@@ -5,6 +5,7 @@ access record in the bench's `export` folder: that is the only plaintext that th
 """
 
 import asyncio
+import os
 import subprocess
 import sys
 from collections.abc import Awaitable, Callable
@@ -103,14 +104,13 @@ class Proofs:
 
     async def _export(self, name: str) -> None:
         bench = self._bench
-        self._folder().mkdir(mode=0o700, exist_ok=True)
         file = self._folder() / f"{name}.mp4"
         command = ["export", str(bench.card / layout.recording_folder(name)), "-o", str(file)]
         command += ["--identity", str(bench.footage_identity), "--trust", str(bench.trust)]
         command += ["--export-key", str(bench.export_key), "--export-certificate", str(bench.export_certificate)]
         command += ["--recipient", "whoever looks at the panel", "--reason", "shown in the panel"]
         command += ["--report-filed", datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")]
-        done = await asyncio.to_thread(_bodycam, command)
+        done = await asyncio.to_thread(_bodycam, command, self._folder())
         state = "done" if done.returncode == 0 else "failed"
         self.exported[name] = Exported(
             name=name, state=state, file=str(file), said=_last_words(done), command=_said(command)
@@ -120,11 +120,26 @@ class Proofs:
         return self._bench.root / "export"
 
 
-def _bodycam(arguments: list[str]) -> "subprocess.CompletedProcess[str]":
+def _bodycam(arguments: list[str], into: Path | None = None) -> "subprocess.CompletedProcess[str]":
+    """What it said; one that can't be begun or does not end says so in its place. `into`: a folder to be there before."""
     command = [sys.executable, "-m", "device.cli", *arguments]
-    return subprocess.run(
-        command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, timeout=LIMIT_S
-    )
+    try:
+        if into is not None:
+            into.mkdir(mode=0o700, exist_ok=True)
+        return subprocess.run(
+            command,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            encoding="utf-8",
+            errors="replace",
+            check=False,
+            timeout=LIMIT_S,
+        )
+    except subprocess.TimeoutExpired:
+        why = f"bodycam {arguments[0]} did not end within {LIMIT_S} s and was ended; ask once more"
+    except OSError as failure:
+        why = f"bodycam {arguments[0]} could not be begun: {failure.filename or 'process'}: {failure.strerror}"
+    return subprocess.CompletedProcess(command, os.EX_TEMPFAIL, "", why)
 
 
 def _read(name: str, at_bytes: int, done: "subprocess.CompletedProcess[str]", command: str) -> Judged:

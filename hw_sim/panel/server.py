@@ -10,6 +10,7 @@ import threading
 from pathlib import Path
 
 import uvicorn
+from h11 import LocalProtocolError
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import FileResponse, PlainTextResponse, Response
@@ -32,6 +33,11 @@ PICTURE_EVERY_S = 0.2
 JOIN_LIMIT_S = 5.0
 
 log = logging.getLogger("bodycam")
+
+
+def _is_told(record: logging.LogRecord) -> bool:
+    """Of what uvicorn logs, a failure of ours; not that there was nobody to answer, since what came was no request."""
+    return record.exc_info is None or not isinstance(record.exc_info[1], LocalProtocolError)
 
 
 def listener(port: int) -> socket.socket:
@@ -66,7 +72,7 @@ class PanelServer:
                 loop="asyncio",
                 lifespan="off",
                 log_config=None,
-                log_level="warning",
+                log_level="error",  # a request that is none is answered, not told on the terminal
                 access_log=False,
                 proxy_headers=False,
                 server_header=False,
@@ -74,6 +80,7 @@ class PanelServer:
                 timeout_graceful_shutdown=1,
             )
         )
+        logging.getLogger("uvicorn.error").addFilter(_is_told)
         self._thread = threading.Thread(target=self._run, name="panel", daemon=True)
 
     def start(self) -> None:

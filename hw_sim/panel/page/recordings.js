@@ -81,7 +81,7 @@ class Card {
 
   judged({ busy, verdict, exit_status, answers, findings, command }) {
     this.#badge.textContent = busy ? "verifying…" : verdict;
-    this.#badge.className = `badge ${busy ? "busy" : GOOD[exit_status] ?? "altered"}`;
+    this.#badge.className = `badge ${busy ? "busy" : GOOD[exit_status] ?? "doubt"}`;
     this.#badge.dataset.verdict = busy ? "" : verdict;
     if (busy) return;
     const rows = Object.entries(answers).flatMap(([question, said]) => [el("dt", {}, question), el("dd", {}, said)]);
