@@ -24,9 +24,10 @@ from device.errors import BodycamError, EvidenceError, UsageError
 from device.evidence import layout
 from device.evidence.audit import audit
 from device.evidence.disclosure import disclose
-from device.evidence.identity import load_anchors
+from device.evidence.identity import load_anchors, load_certificate, p256_key
 from device.evidence.opening import Identity, check_plaintext
-from device.evidence.records import RecordingOpened, Segment
+from device.evidence.records import Gap, RecordingOpened, Segment
+from device.evidence.recovery import read_ledger
 from device.evidence.unsealing import ContextIdentity
 from device.evidence.verdicts import EXIT_EXTENT, CardVerdict, Finding, RecordingVerdict
 from device.evidence.verify import Opener, Progressing, verify
@@ -49,7 +50,8 @@ STOP_LIMIT_S = 20
 
 
 class Exported(msgspec.Struct, frozen=True):
-    """One recording's MP4, and how many frame numbers are missing among those read back from its pictures."""
+    """One recording's MP4. `missing`: how many pictures it lacks: numbers that are not among those read back from it, and
+    after its last picture, where no number can tell, what the ledger's last gaps say."""
 
     file: Path
     missing: int
@@ -232,7 +234,17 @@ def _export(bench: Bench, name: str, identity: Identity) -> Exported:
     deed = access_deed(disclosure, policy_in_force(disclosure), exporter, "whoever runs this", "a demonstration", filed)
     write_export(disclosure, identity, exporter, deed, file, lambda _: None)
     numbers = frame_numbers(file)
-    return Exported(file, numbers[-1] - numbers[0] + 1 - len(set(numbers)))
+    within = numbers[-1] - numbers[0] + 1 - len(set(numbers))
+    return Exported(file, within + _told_after(bench, name, disclosure.segments))
+
+
+def _told_after(bench: Bench, name: str, segments: list[Segment]) -> int:
+    """Pictures that the ledger misses after the last one there is: a machine that was busy as the recording ended."""
+    key = p256_key(load_certificate((bench.root / "device" / "device.der").read_bytes()))
+    ledger = read_ledger((bench.card / layout.recording_folder(name) / layout.LEDGER).read_bytes(), name, key)
+    last_us = max(segment.video.last_us for segment in segments if segment.video is not None)
+    gaps = (line.record for line in ledger.lines if isinstance(line.record, Gap))
+    return sum(gap.frames for gap in gaps if gap.from_us >= last_us)
 
 
 def _pairs(verdict: CardVerdict, exported: dict[str, Exported]) -> list[tuple[Exported, RecordingVerdict]]:

@@ -7,7 +7,10 @@ from pathlib import Path
 import pytest
 
 from device.errors import BodycamError
+from device.evidence.opening import Identity
 from hw_sim import demo
+from hw_sim.virtual import VirtualDevice
+from tests.benches import make_bench, verified
 from tests.conftest import SHARED
 
 LIMIT_S = 400
@@ -37,6 +40,28 @@ def test_a_machine_too_busy_for_real_time_is_told_so(tmp_path: Path, monkeypatch
         "the pre-event window fills: the daemon did not get there; this machine may be too busy for real time: remove "
         f"{tmp_path}/demo and try again when it is quiet, or see {tmp_path}/demo/daemon.log"
     )
+
+
+def test_pictures_that_a_busy_machine_lost_at_the_very_end_are_accounted_for_too(tmp_path: Path) -> None:
+    bench = make_bench(tmp_path / "bench", audio=False)
+    (bench.root / "export").mkdir()
+    device = VirtualDevice(bench)
+    device.boot()
+    device.run(7)
+    device.double()
+    device.run(2)
+    device.hardware.the_camera.drop(7)
+    device.run(1)
+    device.confirmed_stop()
+    device.run(1)
+    device.hardware.the_camera.drop(40)
+    device.until_idle()
+    device.stop()
+    (recording,) = verified(bench, read=True).recordings
+    assert (recording.verdict, recording.missing) == ("intact", {"camera": 27})
+    written = demo._export(bench, recording.recording, Identity(bench.footage_identity))
+    assert len(demo.frame_numbers(written.file)) == recording.frames
+    assert written.missing == 27
 
 
 def test_a_folder_that_is_not_empty_is_refused(tmp_path: Path) -> None:
