@@ -85,9 +85,9 @@ class Finger(Witness):
         self._edges: list[int] = []
         thumb, drive = self.story.device.hardware.thumb, self.story.device.hardware.thumb._drive
 
-        def driven(name: str, on: bool) -> None:
+        def driven(name: str, on: bool, late_us: int = 0) -> None:
             self._edges.append(self.story.device.clock.now_us())
-            drive(name, on)
+            drive(name, on, late_us)
 
         thumb._drive = driven  # type: ignore[method-assign]
 
