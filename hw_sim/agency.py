@@ -10,7 +10,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import msgspec
-import pyrage
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -87,6 +86,8 @@ class Agency:
     def __init__(self, name: str = "Demo Agency", now: datetime | None = None) -> None:
         self.name = name
         self._now = now or datetime.now(UTC)
+        import pyrage
+
         self._ca_key = ec.generate_private_key(ec.SECP256R1())
         self.ca = self._self_signed()
         self.provisioner = self.issue(f"{name} provisioner", Role.PROVISIONING)

@@ -95,7 +95,7 @@ class TwinFile:
         self._path = path
         self._node: _File | None = node
 
-    def append(self, data: bytes) -> None:
+    def append(self, data: bytes | memoryview) -> None:
         self._disk.append_to(self._open(), self._path, data)
 
     def sync(self) -> None:
@@ -221,7 +221,7 @@ class TwinDisk:
 
     # -- called by an open file -------------------------------------------------------------------------------------
 
-    def append_to(self, node: _File, path: str, data: bytes) -> None:
+    def append_to(self, node: _File, path: str, data: bytes | memoryview) -> None:
         """As much as there is room for, like a `write`; then `CardFull` if that was not all."""
         self._begin("append", path)
         taken = data[: self._room(len(data))]

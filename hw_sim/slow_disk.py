@@ -39,7 +39,7 @@ class SlowDisk(TwinDisk):
             self._take(self._speed.sync_us if operation != "append" else 0)
         super()._begin(operation, path)
 
-    def append_to(self, node: _File, path: str, data: bytes) -> None:
+    def append_to(self, node: _File, path: str, data: bytes | memoryview) -> None:
         super().append_to(node, path, data)
         if self._speed.bytes_per_s:
             self._let_pass(len(data) * SECOND_US // self._speed.bytes_per_s)

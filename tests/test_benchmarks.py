@@ -27,8 +27,9 @@ def test_each_measurement_gives_the_figures_that_it_names(name: str) -> None:
 
 
 def test_instructions_are_read_from_what_callgrind_wrote() -> None:
-    told = instructions.figures("version: 1\nevents: Ir\nsummary: 4200000\n", 6)
+    told = instructions.figures("version: 1\nevents: Ir\nsummary: 4200000\n", "events: Ir\ntotals: 2100000\n", 6)
     assert told["instructions per frame after the encoder, 8 Mbit/s"] == 700_000
+    assert told["ours / bare, in instructions"] == 2.0
     assert told["an estimate for a Zero 2 W: per frame (ms)"] == pytest.approx(1.0)
     assert told["an estimate for a Zero 2 W: of one core at 30 Hz (%)"] == pytest.approx(3.0)
 

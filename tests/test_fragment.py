@@ -102,7 +102,7 @@ def test_a_fragment_is_what_libavformat_makes_of_the_same_frames(seed: int) -> N
         end_us = video[-1].at_us + odds.choice([1, 33_333, 1_500_000]) if video else 0
         number = odds.choice([1, 2, 100_000])
         theirs = by_libavformat(number, video, sound, end_us)
-        assert theirs == ours.init + ours.fragment(number, list(map(picture_of, video)), sound, end_us)
+        assert theirs == b"".join([ours.init, *ours.fragment(number, list(map(picture_of, video)), sound, end_us)])
         kinds.add((bool(video), bool(sound), even, alike))
     assert len(kinds) > 8, "all kinds were drawn"
 
@@ -116,7 +116,7 @@ def test_two_packets_of_sound_that_began_in_one_sample_follow_each_other() -> No
 def test_zeros_behind_a_unit_are_not_the_pictures_and_bytes_without_a_start_code_are_an_empty_sample() -> None:
     frame = Frame(START_CODE + b"\x41abc\0\0\0\0", BASE_US + 1, 1, False, FLAGS)
     lost = Frame(b"no picture", BASE_US + 2, 2, False, FLAGS)
-    data = muxer(sound=False).fragment(1, [picture_of(frame), picture_of(lost)], [], BASE_US + 3)
+    data = b"".join(muxer(sound=False).fragment(1, [picture_of(frame), picture_of(lost)], [], BASE_US + 3))
     boxes = list(top_level_boxes(data))
     assert [box.kind for box in boxes] == [b"moof", b"mdat"]
     assert data[boxes[1].offset + 8 :] == b"\0\0\0\x04\x41abc"

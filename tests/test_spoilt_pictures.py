@@ -9,7 +9,7 @@ from device.errors import EvidenceError
 from device.evidence.records import Fault, Gap, RecordingOpened
 from device.media.fmp4 import Muxer
 from device.media.frames import Frame
-from device.media.picture import Picture
+from device.media.picture import Picture, Unit
 from hw_sim.demo import frame_numbers
 from hw_sim.virtual import VirtualDevice
 from tests.benches import export, journal, ledger, make_bench, recordings, verified
@@ -42,7 +42,7 @@ def _refuse_to_mux(monkeypatch: pytest.MonkeyPatch, spoilt: int) -> None:
     """The picture of this number has no room in a fragment."""
     fragment = Muxer.fragment
 
-    def refuse(muxer: Muxer, number: int, video: Sequence[Picture], audio: Sequence[Frame], end_us: int) -> bytes:
+    def refuse(muxer: Muxer, number: int, video: Sequence[Picture], audio: Sequence[Frame], end_us: int) -> list[Unit]:
         if any(picture.frame.number == spoilt for picture in video):
             raise EvidenceError("a picture that has no room")
         return fragment(muxer, number, video, audio, end_us)

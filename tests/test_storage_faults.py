@@ -1,6 +1,7 @@
 """A card that fails, fills, or is not ours: each has a policy, a sign, a record, and loses nothing it need not."""
 
 import shutil
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -100,6 +101,34 @@ def test_a_segment_that_could_not_be_made_durable_goes_to_a_new_name(tmp_path: P
     numbers = frame_numbers(export(device.bench, folder, tmp_path / "out.mp4"))
     assert numbers == list(range(numbers[0], numbers[0] + len(numbers)))
     assert _faults(device.bench, "storage") == [True, False]
+
+
+def test_a_segment_that_fails_in_the_middle_of_its_bytes_goes_to_a_new_name(tmp_path: Path) -> None:
+    """A segment is written piece by piece while it is encrypted: what was written before the failure is left over."""
+    camera = {"width": 320, "height": 180, "rate_hz": 30, "bitrate_bps": 2_000_000}
+    device = VirtualDevice(
+        make_bench(tmp_path / "bench", audio=False, camera=camera),
+        scene=lambda settings: NoiseScene(settings.width, settings.height),
+    )
+    _recording(device)
+    disk, pieces = _disk(device), Counter[str]()
+
+    def fail_third(operation: str, path: str) -> None:
+        pieces[path] += operation == "append" and path.endswith(".m4s.age")
+        if pieces[path] == 3:
+            pieces[path] += 1
+            disk.fail_next("append", CannotPersist, path_contains=path)
+            disk.before = None
+
+    disk.before = fail_third
+    device.run(4)
+    _end(device)
+    verdict = verified(device.bench, read=True)
+    assert verdict.exit_status == 0, shown(verdict)
+    folder = recordings(device.bench)[0]
+    assert [segment.attempt for segment in segments_of(device.bench, folder) if segment.attempt] == [1]
+    assert len(_left_over(device.bench, folder)) == 1
+    assert verdict.recordings[0].missing == {}
 
 
 @pytest.mark.parametrize("operation", ["append", "sync_file"])

@@ -9,8 +9,7 @@ import ctypes
 import errno
 import os
 import stat
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path, PurePosixPath
 from typing import Protocol
 
@@ -20,7 +19,8 @@ from device.errors import CannotPersist, CardFull
 class File(Protocol):
     """An open file that only grows."""
 
-    def append(self, data: bytes) -> None: ...
+    def append(self, data: bytes | memoryview) -> None:
+        """`data` is the caller's again afterwards."""
 
     def sync(self) -> None: ...
 
@@ -74,13 +74,21 @@ def abandon(file: File) -> None:
         file.close()
 
 
-@contextmanager
-def _reported(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as failure:
-        full = failure.errno in (errno.ENOSPC, errno.EDQUOT)
-        raise (CardFull if full else CannotPersist)(f"{path}: {failure.strerror or failure}") from failure
+class _Reported:
+    """Its failures are the card's, and name the path."""
+
+    __slots__ = ("_path",)
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: object, failure: BaseException | None, trace: object) -> None:
+        if isinstance(failure, OSError):
+            full = failure.errno in (errno.ENOSPC, errno.EDQUOT)
+            raise (CardFull if full else CannotPersist)(f"{self._path}: {failure.strerror or failure}") from failure
 
 
 class CardFile:
@@ -88,20 +96,20 @@ class CardFile:
         self._path = path
         self._descriptor = descriptor
 
-    def append(self, data: bytes) -> None:
-        with _reported(self._path):
-            view = memoryview(data)
-            while view:
-                view = view[os.write(self._open(), view) :]
+    def append(self, data: bytes | memoryview) -> None:
+        with _Reported(self._path):
+            written = os.write(self._open(), data)
+            while written < len(data):
+                written += os.write(self._open(), memoryview(data)[written:])
 
     def sync(self) -> None:
-        with _reported(self._path):
+        with _Reported(self._path):
             os.fsync(self._open())
 
     def close(self) -> None:
         descriptor, self._descriptor = self._descriptor, -1
         if descriptor >= 0:  # a second close would close whatever another thread has opened since
-            with _reported(self._path):
+            with _Reported(self._path):
                 os.close(descriptor)
 
     def _open(self) -> int:
@@ -115,7 +123,7 @@ class CardDisk:
 
     def __init__(self, root: Path) -> None:
         self._root = root
-        with _reported(root):
+        with _Reported(root):
             self._descriptor = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         self._libc = ctypes.CDLL(None, use_errno=True)
 
@@ -124,18 +132,18 @@ class CardDisk:
 
     def make_folder(self, path: str) -> None:
         whole = self._root / inside(path)
-        with _reported(whole):
+        with _Reported(whole):
             whole.mkdir(mode=0o750, exist_ok=True)
 
     def create(self, path: str) -> CardFile:
         whole = self._root / inside(path)
-        with _reported(whole):
+        with _Reported(whole):
             flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
             return CardFile(whole, os.open(whole, flags, 0o640))
 
     def sync_folder(self, path: str) -> None:
         whole = self._root / inside(path)
-        with _reported(whole):
+        with _Reported(whole):
             descriptor = os.open(whole, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
             try:
                 os.fsync(descriptor)
@@ -145,12 +153,12 @@ class CardDisk:
     def sync_all(self) -> None:
         if self._libc.syncfs(self._descriptor) != 0:
             code = ctypes.get_errno()
-            with _reported(self._root):
+            with _Reported(self._root):
                 raise OSError(code, os.strerror(code))
 
     def names(self, path: str) -> list[str]:
         whole = self._root / inside(path)
-        with _reported(whole):
+        with _Reported(whole):
             try:
                 return sorted(entry.name for entry in whole.iterdir())
             except (FileNotFoundError, NotADirectoryError):
@@ -158,7 +166,7 @@ class CardDisk:
 
     def size(self, path: str) -> int | None:
         whole = self._root / inside(path)
-        with _reported(whole):
+        with _Reported(whole):
             try:
                 status = whole.lstat()
             except (FileNotFoundError, NotADirectoryError):
@@ -167,7 +175,7 @@ class CardDisk:
 
     def read(self, path: str, limit: int) -> bytes:
         whole = self._root / inside(path)
-        with _reported(whole):
+        with _Reported(whole):
             flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC  # a pipe put there would block for ever
             descriptor = os.open(whole, flags)
             try:
@@ -180,13 +188,13 @@ class CardDisk:
                 os.close(descriptor)
 
     def free_bytes(self) -> int:
-        with _reported(self._root):
+        with _Reported(self._root):
             space = os.statvfs(self._root)
             return space.f_bavail * space.f_frsize
 
     def allocate(self, path: str, size: int) -> None:
         whole = self._root / inside(path)
-        with _reported(whole):
+        with _Reported(whole):
             descriptor = os.open(whole, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o640)
             try:
                 os.posix_fallocate(descriptor, 0, size)
@@ -199,5 +207,5 @@ class CardDisk:
 
     def remove(self, path: str) -> None:
         whole = self._root / inside(path)
-        with _reported(whole):
+        with _Reported(whole):
             whole.unlink()

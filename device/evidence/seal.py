@@ -1,20 +1,20 @@
 """Plaintext in, ciphertext and both digests out. The device holds no key that opens what it wrote (E6).
 
-Recorder thread. age files (X25519 recipients) by the rage implementation; readers use `stanza_types` to see for whom a
-file was encrypted without opening it.
+Recorder thread. Each piece of a file is digested, encrypted, digested and written while it is in the processor's cache.
+Readers use `stanza_types` to see for whom a file was encrypted without opening it.
 """
 
 import base64
 import hashlib
 import re
+from collections.abc import Callable, Sequence
 
 import msgspec
-import pyrage
 
 from device.errors import ConfigurationError, EvidenceError
+from device.evidence.age_file import STANZA, Recipient, encrypted
 from device.evidence.records import SealedContext, Stored
 
-STANZA = "X25519"
 _MAX_HEADER_BYTES = 16 * 1024
 _STANZA_LINE = re.compile(rb"^-> ([!-~]+)(?: [!-~]+)*$")
 _BODY_LINE = re.compile(rb"^[A-Za-z0-9+/]{0,64}$")
@@ -32,18 +32,26 @@ class Sealer:
 
     def __init__(self, recipients: tuple[str, ...], key: str) -> None:
         try:
-            self._recipients = [pyrage.x25519.Recipient.from_str(recipient) for recipient in recipients]
-        except pyrage.RecipientError as failure:
+            self._recipients = [Recipient(recipient) for recipient in recipients]
+        except EvidenceError as failure:
             raise ConfigurationError(f"{key}: {failure}; a recipient begins with age1") from failure
         self.stanzas = (STANZA,) * len(recipients)
         self.recipients_sha256 = hashlib.sha256("\n".join(recipients).encode()).hexdigest()
 
+    def seal_to(self, write: Callable[[memoryview], None], parts: Sequence[bytes | memoryview]) -> Stored:
+        """The parts as one file. What `write` is given is another's after it has returned."""
+        plain, sealed, size = hashlib.sha256(), hashlib.sha256(), 0
+        for chunk, piece in encrypted(parts, self._recipients):
+            plain.update(chunk)
+            sealed.update(piece)
+            write(piece)
+            size += len(piece)
+        return Stored(size=size, plain=plain.hexdigest(), sealed=sealed.hexdigest())
+
     def seal(self, plain: bytes) -> SealedFile:
-        data = pyrage.encrypt(plain, self._recipients)
-        stored = Stored(
-            size=len(data), plain=hashlib.sha256(plain).hexdigest(), sealed=hashlib.sha256(data).hexdigest()
-        )
-        return SealedFile(data, stored)
+        data = bytearray()
+        stored = self.seal_to(data.extend, [plain])
+        return SealedFile(bytes(data), stored)
 
     def seal_context(self, facts: dict[str, str | bool], salt: bytes) -> SealedContext:
         """Private facts, with a salt so that the digest can't be guessed from them."""

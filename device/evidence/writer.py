@@ -200,10 +200,9 @@ class RecordingWriter:
 
     def _begin_folder(self) -> None:
         self._disk.make_folder(self._folder)
-        self._init = self._sealer.seal(self._muxer.init)
         init = self._disk.create(f"{self._folder}/{layout.INIT}")
         try:
-            init.append(self._init.data)
+            self._init = self._sealer.seal_to(init.append, [self._muxer.init])
         finally:
             abandon(init)
         self._ledger = self._disk.create(f"{self._folder}/{layout.LEDGER}")
@@ -211,15 +210,15 @@ class RecordingWriter:
     def _write_segment(self, n: int, cut: Cut, video: list[Picture], files: list[File]) -> Segment:
         """Write one segment's file, not yet durable; its handle is added to `files`. `video`: the cut's pictures, signed."""
         attempt = self._attempts.get(n, 0)
-        sealed = self._sealer.seal(self._muxer.fragment(n + 1, video, cut.audio, cut.end_us))
+        fragment = self._muxer.fragment(n + 1, video, cut.audio, cut.end_us)
         file = self._disk.create(f"{self._folder}/{layout.segment_file(n, attempt)}")
         files.append(file)
-        file.append(sealed.data)
+        stored = self._sealer.seal_to(file.append, fragment)
         return Segment(
             n=n,
             attempt=attempt,
             stage=self._stage_at(cut.start_us),
-            file=sealed.stored,
+            file=stored,
             video=_video_span(cut) if cut.video else None,
             audio=_audio_span(cut) if cut.audio else None,
         )
@@ -263,7 +262,7 @@ class RecordingWriter:
             else AudioTrack(codec="aac", sample_rate_hz=audio.sample_rate_hz, channels=audio.channels),
             recipients=tuple(stanza.lower() for stanza in self._sealer.stanzas),
             recipients_sha256=self._sealer.recipients_sha256,
-            init=self._init.stored,
+            init=self._init,
             continues=opening.continues,
             context=opening.context,
         )

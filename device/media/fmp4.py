@@ -61,8 +61,11 @@ class Muxer:
         self.height = context.height
         self.init = self._init()
 
-    def fragment(self, sequence_number: int, video: Sequence[Picture], audio: Sequence[Frame], end_us: int) -> bytes:
-        """One moof+mdat. `sequence_number` counts from 1; the last video frame lasts until `end_us`.
+    def fragment(
+        self, sequence_number: int, video: Sequence[Picture], audio: Sequence[Frame], end_us: int
+    ) -> list[Unit]:
+        """One moof+mdat, in parts that are not copied. `sequence_number` counts from 1; the last video frame lasts until
+        `end_us`.
 
         Raises `EvidenceError` for what has no room in one.
         """
@@ -76,7 +79,7 @@ class Muxer:
             data[0] = head(sequence_number, runs)
         except struct.error as failure:
             raise EvidenceError(f"frames that can't be put into one segment: {failure}") from failure
-        return b"".join(data)
+        return data
 
     def _pictures(self, video: Sequence[Picture], end_us: int, data: list[Unit]) -> Run:
         """The run of the pictures, whose units are added to `data`, each behind its length."""

@@ -34,7 +34,7 @@ def unit_type(unit: bytes | memoryview) -> int:
 
 def is_slice(unit: bytes | memoryview) -> bool:
     """Whether it is a picture's: a VCL NAL unit."""
-    return unit_type(unit) in _SLICES
+    return len(unit) > 0 and unit[0] & 0x1F in _SLICES
 
 
 def begins_access_unit(data: bytes) -> bool:
@@ -51,20 +51,21 @@ def begins_picture(unit: bytes | memoryview) -> bool:
 
 def begins_gop(unit: bytes | memoryview) -> bool:
     """Whether it is the first slice of an IDR picture."""
-    return unit_type(unit) == IDR and begins_picture(unit)
+    return len(unit) > 1 and unit[0] & 0x1F == IDR and unit[1] & 0x80 != 0
 
 
-def annex_b_units(access_unit: bytes) -> Iterator[memoryview]:
+def annex_b_units(access_unit: bytes) -> list[memoryview]:
     """The units between start codes, not copied. `EvidenceError` when there are more than `MAX_UNITS`."""
     view = memoryview(access_unit)
+    units: list[memoryview] = []
     begin = access_unit.find(_SHORT_START_CODE)
-    count = 0
     while begin >= 0:
+        _check_count(len(units))
         begin += len(_SHORT_START_CODE)
         following = access_unit.find(_SHORT_START_CODE, begin)
-        count = _counted(count)
-        yield _without_trailing_zeros(view[begin : following if following >= 0 else len(view)])
+        units.append(_without_trailing_zeros(view[begin:] if following < 0 else view[begin:following]))
         begin = following
+    return units
 
 
 def length_prefixed_units(sample: bytes, length_bytes: int) -> Iterator[memoryview]:
@@ -81,7 +82,8 @@ def length_prefixed_units(sample: bytes, length_bytes: int) -> Iterator[memoryvi
             raise EvidenceError(
                 f"a NAL unit at byte {at} of a sample says it ends at {end}; the sample has {len(view)}"
             )
-        count = _counted(count)
+        _check_count(count)
+        count += 1
         yield _without_trailing_zeros(view[at + length_bytes : end])
         at = end
 
@@ -104,14 +106,15 @@ def unescape(data: bytes) -> bytes:
     return _PREVENTED.sub(b"\x00\x00", data)
 
 
-def _counted(count: int) -> int:
-    if count == MAX_UNITS:
+def _check_count(before: int) -> None:
+    if before == MAX_UNITS:
         raise EvidenceError(f"more than {MAX_UNITS} NAL units in one access unit")
-    return count + 1
 
 
 def _without_trailing_zeros(unit: memoryview) -> memoryview:
-    end = len(unit)
+    if not unit or unit[-1]:
+        return unit
+    end = len(unit) - 1
     while end and unit[end - 1] == 0:
         end -= 1
     return unit[:end]

@@ -10,16 +10,16 @@ fit into a fiftieth of the time that it shows, and one at least in eight. In rea
 has its own.
 """
 
-import hashlib
 import itertools
 from collections.abc import Callable, Sequence
+from hashlib import sha256
 
 import msgspec
 
 from device.media.frames import Frame
 from device.media.nal import DELIMITER, begins_gop, unit_type
 from device.media.onvif_sei import HASH_BYTES, General, Vendor, document, finished
-from device.media.picture import Picture, Unit, picture_of
+from device.media.picture import Picture, picture_of
 
 SHARE = 50
 """Of the time shown, at most one part in so many goes into signatures while catching up."""
@@ -93,7 +93,7 @@ def sign_cuts(
             start_us=pictures[part.first].frame.at_us + utc_offset_us,
             end_us=part.end_us + utc_offset_us,
             units=len(hashes),
-            gop_hash=_sha256(b"".join(hashes)),
+            gop_hash=sha256(b"".join(hashes)).digest(),
             linked=progress.linked,
         )
         progress = msgspec.structs.replace(
@@ -143,14 +143,14 @@ def _hashes(pictures: Sequence[Picture], anchor: bytes, waiting: bytes) -> tuple
     hashes = []
     for n, picture in enumerate(pictures):
         for unit in picture.slices:
-            hashed = _sha256(unit)
+            hashed = sha256(unit).digest()
             if begins_gop(unit):
                 anchor = hashed
                 hashes.append(hashed)
             else:
-                hashes.append(_sha256(anchor + hashed))
+                hashes.append(sha256(anchor + hashed).digest())
         if n == 0 and waiting:
-            hashes.append(_sha256(waiting))
+            hashes.append(sha256(waiting).digest())
     return tuple(hashes), anchor
 
 
@@ -163,7 +163,3 @@ def _put_behind(picture: Picture, unit: bytes, pps: bytes) -> None:
     """A unit behind its slices: the repeated picture parameter set tells decoders that what follows belongs to what comes
     next, as it does in a byte stream; without it some complain of a late SEI."""
     picture.units += [pps, unit]
-
-
-def _sha256(data: Unit) -> bytes:
-    return hashlib.sha256(data).digest()

@@ -29,5 +29,5 @@ class Picture(msgspec.Struct, gc=False):
 def picture_of(frame: Frame) -> Picture:
     """Not copied. Bytes without a start code have no unit, and between two that touch there is none; `EvidenceError` for
     more units than any picture has."""
-    units: list[Unit] = [unit for unit in annex_b_units(frame.data) if len(unit)]
-    return Picture(frame, units, [unit for unit in units if is_slice(unit)])
+    units: list[Unit] = [unit for unit in annex_b_units(frame.data) if unit]
+    return Picture(frame, units, list(filter(is_slice, units)))

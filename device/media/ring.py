@@ -87,7 +87,7 @@ class Ring:
             if cause is not None:
                 self._refuse(cause, number, at_us)
                 return
-            frame = Frame(data=data, at_us=at_us, number=number, keyframe=keyframe, flags=flags)
+            frame = Frame(data, at_us, number, keyframe, flags)
             self.payload_bytes += len(data)
             if not keyframe:
                 gop = self._gops[-1]
@@ -289,6 +289,9 @@ class Ring:
                 self._gops.remove(gop)
 
     def _flags_at(self, at_us: int) -> CaptureFlags:
+        from_us, flags = self._timeline[-1]
+        if from_us <= at_us:
+            return flags
         return next((flags for from_us, flags in reversed(self._timeline) if from_us <= at_us), self._timeline[0][1])
 
     def _why_not(self, data: bytes, at_us: int, keyframe: bool, flags: CaptureFlags) -> str | None:

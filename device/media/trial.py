@@ -59,4 +59,4 @@ def _make_segment() -> bytes:
     assert sets is not None, "they are in it"
     picture = Frame(BLACK, 0, 0, keyframe=True, flags=_FLAGS)
     muxer = Muxer(picture, sets, AudioFormat(RATE_HZ, CHANNELS, audio_specific_config(RATE_HZ, CHANNELS)))
-    return muxer.init + muxer.fragment(1, [picture_of(picture)], sound, 1_000_000)
+    return b"".join([muxer.init, *muxer.fragment(1, [picture_of(picture)], sound, 1_000_000)])

@@ -29,7 +29,7 @@ from hw_sim.benchmarks import (
     starting,
     verifying,
 )
-from hw_sim.benchmarks.rig import ALLOCATOR, SCALES, Figures, Scale, write_clip
+from hw_sim.benchmarks.rig import ALLOCATOR, SCALES, Figures, Scale, make_bench, write_clip
 
 REPEATS = 5
 FEWER = 3
@@ -58,11 +58,17 @@ def main() -> int:
     if sys.argv[1:2] == ["clip"]:
         write_clip(Path(sys.argv[2]), json.loads(sys.argv[3]))
         return 0
+    if sys.argv[1:2] == ["bench"]:
+        make_bench(Path(sys.argv[2]), **json.loads(sys.argv[3]))
+        return 0
     if sys.argv[1:2] == ["record"]:
         rivals.record(sys.argv[2], float(sys.argv[3]), sys.stdin.buffer)
         return 0
     if sys.argv[1:2] == ["counted"]:
         instructions.counted(SCALES[sys.argv[2]])
+        return 0
+    if sys.argv[1:2] == ["counted-bare"]:
+        instructions.counted_bare(sys.argv[2:])
         return 0
     parser = argparse.ArgumentParser(prog="python -m hw_sim.benchmarks", description=__doc__)
     parser.add_argument("name", nargs="?", choices=MEASUREMENTS)

@@ -56,13 +56,16 @@ SCALES = {"full": FULL, "tiny": TINY}
 def bench_device(
     folder: Path, camera: dict[str, int], *, audio: bool, pre_event_s: int = 30
 ) -> "tuple[VirtualDevice, list[EncodedFrame]]":
-    """The daemon on a pre-encoded clip and a real disk, booted. The clip is encoded by another process."""
+    """The daemon on a pre-encoded clip and a real disk, booted. Clip and bench are made by others, whose memory is not ours."""
     from device.evidence.disk import CardDisk
+    from hw_sim.agency import Bench
     from hw_sim.camera import PreEncodedCamera
     from hw_sim.virtual import VirtualDevice
 
     clip = make_clip(folder, camera)
-    bench = make_bench(folder / "bench", camera, audio=audio, pre_event_s=pre_event_s)
+    asked = json.dumps({"camera": camera, "audio": audio, "pre_event_s": pre_event_s})
+    subprocess.run([sys.executable, "-m", "hw_sim.benchmarks", "bench", str(folder / "bench"), asked], check=True)
+    bench = Bench(folder / "bench")
     device = VirtualDevice(
         bench,
         make_camera=lambda clock, settings: PreEncodedCamera(clock, clip=clip, rate_hz=settings.rate_hz),

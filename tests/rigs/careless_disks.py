@@ -106,7 +106,7 @@ class LateFile(CardFile):
         super().__init__(path, descriptor)
         self._kept = b""
 
-    def append(self, data: bytes) -> None:
+    def append(self, data: bytes | memoryview) -> None:
         self._kept += data
 
     def sync(self) -> None:

@@ -104,7 +104,7 @@ class NotedFile:
     def __init__(self, file: File, path: str, notes: Notes) -> None:
         self._file, self._path, self._notes = file, path, notes
 
-    def append(self, data: bytes) -> None:
+    def append(self, data: bytes | memoryview) -> None:
         length = self._notes.begin("append", self._path)
         self._file.append(data)
         self._notes.appended(length, self._path, len(data))
