@@ -12,7 +12,7 @@ _ASKS = ((0.5, "hold record 3200"),)
 ROWS: tuple[Row, ...] = (
     Row("camera off",
         "tells it after 1.5 s, starts the camera anew five times within 31 s, and then ends, for systemd to start "
-        "it anew. What is missing is a gap.",
+        "it anew (tests/test_keeper.py). What is missing is a gap.",
         Seen(journal=("camera", "camera over"), cues=("camera-fault", "fault-over"), status=("camera",), over="1.0 s",
          missing=("camera",)), after_s=14),
     Row("camera stuck",
@@ -98,7 +98,8 @@ ROWS: tuple[Row, ...] = (
     Row("card stuck 10",
         "tells it after 3 s; meanwhile the pictures are kept in memory, and then written, several seconds under one "
         "signature.",
-        Seen(journal=("card", "card over"), cues=("fault", "fault-over"), over="0.0 s"), broken_s=12),
+        Seen(journal=("card", "card over"), cues=("fault", "fault-over"), over="0.0 s",
+         facts=("a segment is signed 10.1 s after its last picture at the latest, 10 under one signature",)), witness="clerk", broken_s=12),
     Row("card garbage",
         "can't tell: it does not read back what the card said it kept. `verify` finds it.",
         Seen(recordings=("not closed: ALTERED",), exit=1), broken_s=5),
@@ -248,7 +249,8 @@ ROWS: tuple[Row, ...] = (
         Seen(journal=("heat", "heat over"), cues=("fault", "fault-over"), status=("heat",), over="0.5 s"),
          broken_s=15),
     Row("heat wrong 40",
-        "believes it: tells heat, takes from the picture step by step, and gives it back. Recording goes on.",
+        "believes it: tells heat, takes from the picture step by step, and gives it back (tests/test_health.py). "
+        "Recording goes on.",
         Seen(journal=("heat", "heat over"), cues=("fault", "fault-over"), status=("heat",), over="0.5 s"),
          broken_s=15, after_s=15),
     Row("heat delayed 10",
@@ -264,7 +266,8 @@ ROWS: tuple[Row, ...] = (
         Seen(journal=("key", "key over"), cues=("fault", "fault-over"), status=("key",), over="0.5 s"), after_s=6),
     Row("signer stuck 10",
         "tells it after 3 s, as a card that hangs; then signs several seconds at once.",
-        Seen(journal=("card", "card over"), cues=("fault", "fault-over"), over="0.0 s"), broken_s=12),
+        Seen(journal=("card", "card over"), cues=("fault", "fault-over"), over="0.0 s",
+         facts=("a segment is signed 10.1 s after its last picture at the latest, 10 under one signature",)), witness="clerk", broken_s=12),
     Row("signer garbage",
         "checks each signature before it writes with it: one that is not the key's counts as none. The key is told.",
         Seen(journal=("key", "key over"), cues=("fault", "fault-over"), status=("key",), over="0.5 s"), after_s=6),
