@@ -639,7 +639,9 @@ def test_a_recording_that_ends_because_the_card_is_full_says_that_the_card_is_fu
     story = Story().recording().then().readiness(5000, "storage-full").closed(5000, 1, "storage-full")
     assert story.said == ["5000 cue storage-full", "5000 cue storage-full", "5000 capture street: video"]
     assert story.state.phase == Phase.IDLE
-    late = Story().recording().readiness(5000, "storage-full").readiness(6000, "").then().closed(6000, 1, "storage-full")
+    late = (
+        Story().recording().readiness(5000, "storage-full").readiness(6000, "").then().closed(6000, 1, "storage-full")
+    )
     assert late.said[0] == "6000 cue failed", "there is room again: nothing is said against it"
 
 
