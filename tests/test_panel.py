@@ -31,6 +31,11 @@ from tests.panels import Panel, Socket
 
 PAGE = Path(__file__).resolve().parents[1] / "hw_sim" / "panel" / "page"
 DIAGRAM = (PAGE / "diagram.js").read_text("utf-8")
+MARKUP = (
+    r"innerHTML|outerHTML|insertAdjacentHTML|setHTML|parseFromString|createContextualFragment|srcdoc|document\.write"
+    r"|\beval\b|new Function"
+)
+"""What makes markup or code of a string."""
 
 
 @pytest.fixture(scope="module")
@@ -260,9 +265,7 @@ def test_what_is_no_request_is_answered_and_prints_nothing(panel: Panel, asked: 
 def test_data_never_becomes_markup_and_nothing_is_from_elsewhere() -> None:
     for file in sorted(PAGE.iterdir()):
         text = file.read_text("utf-8").replace("http://www.w3.org/2000/svg", "")
-        assert not re.search(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\b|new Function", text), (
-            file
-        )
+        assert not re.search(MARKUP, text), file
         assert not re.search(r"https?://(?!\$\{)|@import|\bstyle=|\bonclick=\"", text), file
 
 
