@@ -5,6 +5,8 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 SEED ?= 1
+KILLS ?= 200
+CALLS ?= 1000
 JOBS ?= 2
 MACHINE ?= arm64
 
@@ -77,17 +79,17 @@ block-cuts: $(READY)
 kills: $(READY)
 	BODYCAM_KILLS=1000 BODYCAM_SEED=$(SEED) $(BIN)/python -m pytest -s -m lane tests/lanes/test_block_cuts.py -k killed
 
-## make real-kills      200 kills of the daemon in real time, with all its threads: half an hour; as root
+## make real-kills      200 kills of the daemon in real time, with all its threads: 40 minutes; as root
 real-kills: $(READY)
-	BODYCAM_KILLS=200 BODYCAM_SEED=$(SEED) $(BIN)/python -m pytest -s -m lane tests/lanes/test_block_cuts.py -k sigkill
+	BODYCAM_KILLS=$(KILLS) BODYCAM_SEED=$(SEED) $(BIN)/python -m pytest -s -m lane tests/lanes/test_block_cuts.py -k sigkill
 
 ## make failing-calls   every system call on the card fails once, with EIO and with ENOSPC; as root
 failing-calls: $(READY)
 	BODYCAM_SHARE=1 BODYCAM_SEED=$(SEED) $(BIN)/python -m pytest -s -m lane tests/lanes/test_block_cuts.py -k system_call
 
-## make real-calls      the same in real time, with all its threads: half an hour; as root
+## make real-calls      the same in real time, with all its threads: 20 minutes; as root
 real-calls: $(READY)
-	BODYCAM_CALLS=1000 BODYCAM_SEED=$(SEED) $(BIN)/python -m pytest -s -m lane tests/lanes/test_block_cuts.py -k call_that_fails_in_real
+	BODYCAM_CALLS=$(CALLS) BODYCAM_SEED=$(SEED) $(BIN)/python -m pytest -s -m lane tests/lanes/test_block_cuts.py -k call_that_fails_in_real
 
 ## make alterations     every class of alteration, done once to a card, an export and a clip: what verify says, and where
 alterations: $(READY)

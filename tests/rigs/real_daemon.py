@@ -48,7 +48,8 @@ class RealDaemon:
     def until_ready(self, held_us: int = 500_000) -> None:
         """Until it is idle and holds so much from before a press."""
         self.until(
-            "it is ready", lambda: (s := self.status()) is not None and s.state == "idle" and s.held_us >= held_us
+            "it is ready",
+            lambda: (s := self.status()) is not None and s.ready and s.state == "idle" and s.held_us >= held_us,
         )
 
     def status(self) -> Status | None:
