@@ -21,8 +21,8 @@ pytestmark = pytest.mark.lane
 SEED = os.environ.get("BODYCAM_SEED", "1")
 CUTS = os.environ.get("BODYCAM_CUTS", "200")
 KILLS = os.environ.get("BODYCAM_KILLS", "20")
-REAL_KILLS = os.environ.get("BODYCAM_KILLS", "12")
-REAL_CALLS = os.environ.get("BODYCAM_CALLS", "8")
+REAL_KILLS = os.environ.get("BODYCAM_KILLS", "4")
+REAL_CALLS = os.environ.get("BODYCAM_CALLS", "4")
 SHARE = os.environ.get("BODYCAM_SHARE", "0.06")
 KEEP = os.environ.get("BODYCAM_KEEP", "build/campaigns")
 """Where the details go of what is wrong in a campaign."""
