@@ -99,7 +99,7 @@ ROWS: tuple[Row, ...] = (
         "tells it after 3 s; meanwhile the pictures are kept in memory, and then written, several seconds under one "
         "signature.",
         Seen(journal=("card", "card over"), cues=("fault", "fault-over"), over="0.0 s",
-         facts=("a segment is signed 10.1 s after its last picture at the latest, 10 under one signature",)), witness="clerk", broken_s=12),
+         facts=("a segment is signed 10.1 s after its last picture at the latest, 6 under one signature",)), witness="clerk", broken_s=12),
     Row("card garbage",
         "can't tell: it does not read back what the card said it kept. `verify` finds it.",
         Seen(recordings=("not closed: ALTERED",), exit=1), broken_s=5),
@@ -267,7 +267,7 @@ ROWS: tuple[Row, ...] = (
     Row("signer stuck 10",
         "tells it after 3 s, as a card that hangs; then signs several seconds at once.",
         Seen(journal=("card", "card over"), cues=("fault", "fault-over"), over="0.0 s",
-         facts=("a segment is signed 10.1 s after its last picture at the latest, 10 under one signature",)), witness="clerk", broken_s=12),
+         facts=("a segment is signed 10.1 s after its last picture at the latest, 6 under one signature",)), witness="clerk", broken_s=12),
     Row("signer garbage",
         "checks each signature before it writes with it: one that is not the key's counts as none. The key is told.",
         Seen(journal=("key", "key over"), cues=("fault", "fault-over"), status=("key",), over="0.5 s"), after_s=6),

@@ -16,6 +16,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from device.evidence import layout, records
+from device.evidence.age_file import Recipient
 from device.evidence.envelope import line_digest, open_line, sign_line
 from device.evidence.identity import Role
 from device.evidence.records import (
@@ -568,7 +569,7 @@ def test_recipients_added(tmp_path: Path, agency: Agency) -> None:
     bench = make_bench(tmp_path / "bench", agency=agency, pre_event_s=2, post_event_s=1, audio=False)
     device = VirtualDevice(bench)
     device.boot()
-    spy = pyrage.x25519.Identity.generate().to_public()
+    spy = Recipient(str(pyrage.x25519.Identity.generate().to_public()))
     device.daemon.recorder._footage._recipients.append(spy)
     device.run(3)
     device.record(1)
