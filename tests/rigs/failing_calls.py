@@ -23,7 +23,7 @@ from device.errors import BodycamError
 from device.evidence.disk import CardDisk
 from device.evidence.recorder import Recorder
 from device.evidence.records import Fault, Segments, Step
-from device.policy.inputs import FaultChanged
+from device.policy.inputs import FaultChanged, Readiness
 from hw_sim.agency import Agency, Bench
 from hw_sim.encoders import EncodedFrame
 from tests.benches import journal, ledger, recordings, shown, verified
@@ -40,8 +40,6 @@ CALLS = {
 """On which paths, and which: on the card, which knows no rename, all that change it; and those of the one file that is only for
 show."""
 ERRORS = ("EIO", "ENOSPC")
-RESERVED_LATER = "/reserve"
-"""No room for the reserve, once: it is set aside a second later, before anything is recorded."""
 READS = "O_RDONLY|O_NONBLOCK"
 """How the device opens what it only reads (a folder that it syncs, it opens otherwise): what can't be read is told, and
 the device goes on without; `tests/test_custody.py` and `tests/test_storage_faults.py` say how."""
@@ -153,11 +151,12 @@ def frames(bench: Bench) -> set[int]:
 
 
 def was_told(bench: Bench) -> bool:
-    """Whether the journal has a fault, as a record or as what the machine was told and showed. This machine's own clock may have
-    one besides: it says nothing of the card."""
+    """Whether the journal has a fault, as a record or as what the machine was told and showed, or says that the device was not
+    ready: for want of its reserve it is so for a second. This machine's own clock may have a fault besides: it says nothing of the card."""
     parts = {record.part for record in journal(bench) if isinstance(record, Fault)}
     inputs = [record.input for record in journal(bench) if isinstance(record, Step)]
     parts |= {given.part for given in inputs if isinstance(given, FaultChanged) and given.present}
+    parts |= {"storage" for given in inputs if isinstance(given, Readiness) and not given.ready}
     return bool(parts - {"clock"})
 
 
@@ -173,8 +172,7 @@ def check(bench: Bench, lived: Lived, case: Case, expected: set[int]) -> Wrong:
     missing = expected - frames(bench)
     if missing and case.error == "EIO":
         wrong.append(("frames are missing", f"{len(missing)} from {min(missing)}"))
-    later = case.error == "ENOSPC" and (case.call == "fallocate" or RESERVED_LATER in lived.failed)
-    tells = case.where == "card" and not later and READS not in lived.failed
+    tells = case.where == "card" and READS not in lived.failed
     if lived.status == ENDED and tells and not was_told(bench):
         wrong.append(("nothing was told", lived.failed))
     return wrong + [("recorded without an activation (E1)", name) for name in not_activated(bench)]
@@ -194,6 +192,7 @@ def campaign(work: Path, share: float, seed: int, keep: Path | None) -> dict[str
         with in_memory(home) as folder:
             lived = traced(bench_again(folder, kept), clip, paths[where], trace, None)
             assert lived.status == ENDED, lived.said
+            assert not was_told(bench), "where nothing failed, nothing is told"
             cases += [Case(where, c, e, n + 1) for c in trace for e in ERRORS for n in range(lived.calls[c])]
     drawn = random.Random(seed).sample(cases, round(len(cases) * share))
     told = Campaign("failing-calls", seed, len(drawn), keep, every=25)
