@@ -23,7 +23,7 @@ CUTS = os.environ.get("BODYCAM_CUTS", "200")
 KILLS = os.environ.get("BODYCAM_KILLS", "20")
 REAL_KILLS = os.environ.get("BODYCAM_KILLS", "4")
 REAL_CALLS = os.environ.get("BODYCAM_CALLS", "4")
-SHARE = os.environ.get("BODYCAM_SHARE", "0.06")
+SHARE = os.environ.get("BODYCAM_SHARE", "0.04")
 KEEP = os.environ.get("BODYCAM_KEEP", "build/campaigns")
 """Where the details go of what is wrong in a campaign."""
 LIMIT_S = 24 * 3600
