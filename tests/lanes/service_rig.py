@@ -7,6 +7,7 @@ import os
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from device.evidence.verdicts import CardVerdict
 from hw_sim.agency import Agency, Bench
@@ -136,13 +137,22 @@ class ServiceRig(SystemdRig):
         self.path(CONFIG).write_text(self.configuration, "utf-8")
         self.forget()
 
+    def status(self) -> dict[str, Any]:
+        """What the daemon says of itself; nothing when it says nothing."""
+        try:
+            said: dict[str, Any] = json.loads(self.path("/run/bodycam/status.json").read_bytes())
+        except OSError:
+            return {}
+        return said
+
     def state(self) -> str:
         """What the daemon says that it is doing; "" when it says nothing."""
-        try:
-            status = json.loads(self.path("/run/bodycam/status.json").read_bytes())
-        except OSError:
-            return ""
-        return str(status["state"])
+        return str(self.status().get("state", ""))
+
+    def is_ready(self) -> bool:
+        """It says so itself; a press that comes sooner is refused."""
+        status = self.status()
+        return bool(status.get("ready")) and status["state"] == "idle"
 
     def play(self, line: str) -> None:
         """What a hand does to the twin: see `bodycam-sim daemon`."""
@@ -150,7 +160,7 @@ class ServiceRig(SystemdRig):
 
     def record(self) -> None:
         """A recording is open, and some seconds of it are on the card."""
-        self.until("the daemon is idle", lambda: self.state() == "idle")
+        self.until("the daemon is ready", self.is_ready)
         before = len(list(self.path(CARD).glob("evidence/*/000001*.m4s.age")))
         self.play("double record")
         self.until("a recording is open", lambda: self.state() == "recording")

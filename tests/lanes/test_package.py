@@ -157,8 +157,16 @@ def _press(system: System, line: str) -> None:
     system.run("sh", "-c", 'echo "$1" > "$2"', "sh", line, BUTTONS)
 
 
+def _ready(system: System) -> bool:
+    """It says so itself; a press that comes sooner is refused."""
+    said = system.run("sh", "-c", "cat /run/bodycam/status.json || true")
+    status = json.loads(said or '{"ready": false}')
+    return bool(status["ready"]) and status["state"] == "idle"
+
+
 def _record(system: System) -> str:
     """Begin a recording; its name."""
+    system.until("the daemon is ready", lambda: _ready(system))
     _press(system, "double record")
     system.until("a recording is open", lambda: _recording(system))
     return _recording(system)
